@@ -66,10 +66,14 @@ func IDFromAddr(initiator bool, a netip.Addr) *ID {
 }
 
 // IDFromFQDN is the identity of type FQDN.
-func IDFromFQDN(initiator bool, name string) *ID { return &ID{Initiator: initiator, Kind: IDFQDN, Data: []byte(name)} }
+func IDFromFQDN(initiator bool, name string) *ID {
+	return &ID{Initiator: initiator, Kind: IDFQDN, Data: []byte(name)}
+}
 
 // IDFromEmail is the identity of type RFC822_ADDR.
-func IDFromEmail(initiator bool, addr string) *ID { return &ID{Initiator: initiator, Kind: IDRFC822Addr, Data: []byte(addr)} }
+func IDFromEmail(initiator bool, addr string) *ID {
+	return &ID{Initiator: initiator, Kind: IDRFC822Addr, Data: []byte(addr)}
+}
 
 // IDFromKeyID is the identity of type KEY_ID.
 func IDFromKeyID(initiator bool, key []byte) *ID {
