@@ -14,7 +14,7 @@ func Sum(b []byte, sum uint16) uint16 {
 	acc := uint64(bits.ReverseBytes16(sum))
 	var carry uint64
 	for len(b) >= 64 {
-		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b), 0)
+		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b), carry)
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[8:]), carry)
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[16:]), carry)
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[24:]), carry)
@@ -22,20 +22,18 @@ func Sum(b []byte, sum uint16) uint16 {
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[40:]), carry)
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[48:]), carry)
 		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b[56:]), carry)
-		acc += carry // the sum of two 64-bit numbers and a carry leaves room for the carry
 		b = b[64:]
 	}
 	for len(b) >= 8 {
-		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b), 0)
-		acc += carry
+		acc, carry = bits.Add64(acc, binary.LittleEndian.Uint64(b), carry)
 		b = b[8:]
 	}
 	var tail uint64
 	for i, c := range b {
 		tail |= uint64(c) << (8 * i)
 	}
-	acc, carry = bits.Add64(acc, tail, 0)
-	return bits.ReverseBytes16(fold(acc + carry))
+	acc, carry = bits.Add64(acc, tail, carry)
+	return bits.ReverseBytes16(fold(acc + carry)) // tail has 56 bits, so the last carry cannot overflow
 }
 
 // fold adds up the four 16-bit parts of acc in ones' complement.
