@@ -147,6 +147,9 @@ func FuzzParse(f *testing.F) {
 	f.Add(unhex(f, "6000000000102c40"+v6Addrs+"1100000100000007"+"0001000200080000"))
 	f.Add(unhex(f, "6000000000143340"+v6Addrs+"320100000000010000000001"+"0000010000000001"))
 	f.Add(unhex(f, "46000020000000004001ffff"+v4Addrs+"010101010304ffff00000000"))
+	for _, c := range capturedPackets(f) {
+		f.Add(c.octets)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, flaw := Parse(b)
 		if flaw != NoFlaw {
