@@ -61,6 +61,7 @@ const (
 	VerbClearIKE                   // Delete the IKE SA with everything on it
 	VerbShutdown                   // Delete the IKE SA, and do not come back
 	VerbKickLarval                 // an early packet came on larval SPI: retransmit the outstanding request now (D05)
+	VerbDiscard                    // forget the IKE SA and its children without a word to the peer (INITIAL_CONTACT, RFC 7296 §2.4)
 )
 
 // Command asks a peer or a machine for something. Its end is told by an Outcome with the same Ref, exactly one.
@@ -108,7 +109,7 @@ func (Command) input()  {}
 func (Traffic) input()  {}
 func (Acquire) input()  {}
 
-// Effect is what a machine wants done: Persist, Install, Remove, Send, Compute, Report, Outcome, Notice, Claim, Closed.
+// Effect is what a machine wants done: Persist, Install, Remove, Moved, Release, Send, Compute, Report, Outcome, Notice, Claim, Closed.
 // The caller's duties are numbered in doc.go.
 type Effect interface{ effect() }
 
@@ -131,6 +132,14 @@ type Remove struct {
 	Owner   sa.Owner
 	Half    sa.Half
 	Why     sa.TombReason
+}
+
+// Moved tells the data plane that the peer of one child is reached at Remote from now on (RFC 7296 §2.23); never fails.
+// Keys, sequence numbers and windows stay: it is not an Install.
+type Moved struct {
+	In, Out       sa.SPI
+	Owner         sa.Owner
+	Local, Remote netip.AddrPort
 }
 
 // Release gives up a larval SPI that was offered and came to nothing.
@@ -222,6 +231,7 @@ type (
 func (Persist) effect()  {}
 func (Install) effect()  {}
 func (Remove) effect()   {}
+func (Moved) effect()    {}
 func (Release) effect()  {}
 func (Send) effect()     {}
 func (Compute) effect()  {}
