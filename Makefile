@@ -1,5 +1,6 @@
 # Lockstep. `make test` is what CI runs; it needs Go alone.
 GO       ?= go
+TOOL      = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 5s
 
 .PHONY: test check fuzz bench
@@ -11,6 +12,8 @@ test:
 check:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
 	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	@$(TOOL) govulncheck ./... || { [ $$? -eq 3 ] && exit 1; echo "govulncheck: no verdict (is the vulnerability database reachable?)"; }
 	$(GO) test ./internal/testing/archtest
 	$(GO) test -race ./...
 	$(MAKE) fuzz
