@@ -1,0 +1,207 @@
+package sa
+
+import (
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lockstep/internal/policy"
+	"lockstep/internal/reason"
+	"lockstep/internal/sa/replay"
+	"lockstep/internal/suite"
+	"lockstep/internal/wire/esp"
+	"lockstep/internal/wire/ike2"
+	"lockstep/internal/wire/ip"
+)
+
+// NoteKind is what the data plane tells IKE about a child.
+type NoteKind uint8
+
+const (
+	NoteFirstInbound NoteKind = iota + 1
+	NoteSoftBytes
+	NoteSoftPackets
+	NoteHardBytes
+	NoteSeqHigh
+	NoteInbound
+	NoteEndpointMoved
+)
+
+// Note is about the child whose inbound SPI is SPI.
+type Note struct {
+	SPI    SPI
+	Owner  Owner
+	Kind   NoteKind
+	Value  uint64
+	Remote netip.AddrPort // of NoteEndpointMoved
+	At     time.Time
+}
+
+// Counts are the packets and octets (of the inner packets) that an SA carried, and what was discarded on it by reason.
+type Counts struct {
+	Packets, Octets uint64
+	Drops           [reason.Count]uint64
+	Last            time.Time // zero: never used
+}
+
+type counts struct {
+	packets, octets atomic.Uint64
+	drops           [reason.Count]atomic.Uint64
+	last            atomic.Int64 // Unix nanoseconds
+}
+
+func (c *counts) load() Counts {
+	out := Counts{Packets: c.packets.Load(), Octets: c.octets.Load()}
+	for i := range c.drops {
+		out.Drops[i] = c.drops[i].Load()
+	}
+	if ns := c.last.Load(); ns != 0 {
+		out.Last = time.Unix(0, ns)
+	}
+	return out
+}
+
+// aliveEvery is how often traffic is told as proof of life (RFC 7296 §2.4).
+const aliveEvery = time.Second
+
+// Inbound is the receiving half of a child. Hold and Let go around a run of packets; between them one goroutine opens.
+type Inbound struct {
+	Child // without keys
+	note  func(Note)
+
+	mu     sync.Mutex // held over a run
+	opener *suite.Opener
+	window replay.Window
+	seen   bool           // a packet verified
+	alive  time.Time      // last NoteInbound
+	moved  netip.AddrPort // last endpoint told
+
+	top    atomic.Uint64 // of the window, for show
+	counts counts
+}
+
+func newInbound(c Child) (*Inbound, error) {
+	opener, err := suite.NewOpener(c.Cipher, c.KeyIn.Reveal(), uint32(c.In), c.ESN)
+	if err != nil {
+		return nil, err
+	}
+	c.KeyIn, c.KeyOut = policy.Secret{}, policy.Secret{}
+	// Without replay protection the window still infers the high half of extended sequence numbers.
+	return &Inbound{Child: c, opener: opener, window: replay.New(max(c.ReplayWindow, 64)), moved: c.Remote}, nil
+}
+
+// Hold takes the SA for a run of packets; LetGo gives it back.
+func (in *Inbound) Hold()  { in.mu.Lock() }
+func (in *Inbound) LetGo() { in.mu.Unlock() }
+
+// Open verifies and decrypts pkt (from the SPI on) in place, in the order of RFC 4303 §3.4: replay pre-check, ICV, replay
+// update, then selectors. Nothing of the SA changes before the ICV held. The result is None and the inner packet, or why
+// it was discarded; DummyPacket is a good packet that carries nothing. Callers hold the SA.
+func (in *Inbound) Open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte, reason.Drop) {
+	inner, why := in.open(pkt, from, now)
+	if why != reason.None {
+		in.counts.drops[why].Add(1)
+		return nil, why
+	}
+	in.counts.packets.Add(1)
+	in.counts.octets.Add(uint64(len(inner)))
+	return inner, reason.None
+}
+
+func (in *Inbound) open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte, reason.Drop) {
+	_, low, ok := esp.Parse(pkt)
+	if !ok {
+		return nil, reason.ESPTruncated
+	}
+	if !in.Hard.IsZero() && !now.Before(in.Hard) {
+		return nil, reason.HardExpired // RFC 4301 §4.4.2.1: an expired SA must not be used
+	}
+	high := in.window.SeqHigh(low, in.ESN)
+	seq := uint64(high)<<32 | uint64(low)
+	if in.ReplayWindow > 0 && !in.window.Check(seq) {
+		return nil, in.replayed(seq)
+	}
+	payload, next, err := in.opener.Open(pkt, high)
+	switch {
+	case errors.Is(err, suite.ErrShort):
+		return nil, reason.ESPTruncated
+	case errors.Is(err, suite.ErrPad):
+		return nil, reason.BadPadding
+	case err != nil:
+		return nil, reason.BadICV
+	}
+	newest := seq > in.window.Top()
+	if !in.window.Accept(seq) && in.ReplayWindow > 0 {
+		return nil, in.replayed(seq)
+	}
+	in.top.Store(in.window.Top())
+	in.verified(from, newest, now)
+	return in.judge(payload, next)
+}
+
+func (in *Inbound) replayed(seq uint64) reason.Drop {
+	if in.window.Top() >= uint64(in.window.Size()) && seq <= in.window.Top()-uint64(in.window.Size()) {
+		return reason.ReplayOld
+	}
+	return reason.ReplayDuplicate
+}
+
+// verified tells IKE what an authentic packet shows. An endpoint is learned only from the newest packet: a replayed or
+// delayed one must not move it (RFC 7296 §2.23).
+func (in *Inbound) verified(from netip.AddrPort, newest bool, now time.Time) {
+	in.counts.last.Store(now.UnixNano())
+	if !in.seen {
+		in.seen, in.alive = true, now
+		in.tell(Note{Kind: NoteFirstInbound, At: now})
+	} else if now.Sub(in.alive) >= aliveEvery {
+		in.alive = now
+		in.tell(Note{Kind: NoteInbound, At: now})
+	}
+	if newest && in.Encap == EncapUDP && from.IsValid() && from != in.moved {
+		in.moved = from
+		in.tell(Note{Kind: NoteEndpointMoved, Remote: from, At: now})
+	}
+}
+
+func (in *Inbound) tell(n Note) {
+	if in.note != nil {
+		n.SPI, n.Owner = in.Child.In, in.Owner
+		in.note(n)
+	}
+}
+
+// judge checks what came out: a whole IP packet within the child's selectors (RFC 4301 §5.2).
+func (in *Inbound) judge(payload []byte, next uint8) ([]byte, reason.Drop) {
+	switch next {
+	case esp.NextDummy:
+		return nil, reason.DummyPacket
+	case 4, 41:
+	default:
+		return nil, reason.WrongNextHeader
+	}
+	p, flaw := ip.Parse(payload)
+	if flaw != 0 || (p.Version == 4) != (next == 4) {
+		return nil, reason.InnerMalformed
+	}
+	if !permits(in.TSRemote, in.TSLocal, &p) {
+		return nil, reason.SelectorMismatch
+	}
+	return payload[:p.TotalLen], reason.None // what lies behind is TFC padding (RFC 4303 §2.7)
+}
+
+// permits reports that the packet's source fits one of from and its destination one of to.
+func permits(from, to []ike2.Selector, p *ip.Packet) bool {
+	return fits(from, p, p.Src, p.SrcPort) && fits(to, p, p.Dst, p.DstPort)
+}
+
+func fits(ts []ike2.Selector, p *ip.Packet, a netip.Addr, port uint16) bool {
+	for i := range ts {
+		// A packet without ports fits only selectors that ask for none (RFC 4301 §4.4.1.1, OPAQUE).
+		if ts[i].Match(a, p.Protocol, port) && (p.Ports || ts[i].AnyPort()) {
+			return true
+		}
+	}
+	return false
+}
