@@ -1,0 +1,50 @@
+// Package datapath is the packet path: ESP in and out, between wires (sockets) and devices (TUN). What it reads and
+// writes are frames and runs, never single packets; a single packet is a frame or a run of one. It reads the SA
+// database and decides nothing about SAs. This file is the contract with udpio and tunio, which implement it.
+package datapath
+
+import (
+	"errors"
+	"net/netip"
+
+	"lockstep/internal/sa"
+)
+
+// ErrAgain: nothing is waiting; TryRecv and TryReadFrame give it instead of blocking.
+var ErrAgain = errors.New("nothing is waiting")
+
+// Run is datagrams between the same two endpoints, all of the same length but the last, which may be shorter.
+type Run struct {
+	Local, Remote netip.AddrPort
+	Encap         sa.Encap
+	// Buf holds the datagrams one behind the other. For a receive the caller gives capacity and the wire sets the length.
+	Buf []byte
+	// Seg is the length of each datagram but the last, in octets; 0: Buf is one datagram.
+	Seg int
+}
+
+// Wire is a socket that carries ESP, or IKE, or both. One goroutine receives and one sends at a time.
+type Wire interface {
+	// Recv waits for a run. After Close it gives an error that wraps os.ErrClosed or net.ErrClosed.
+	Recv(*Run) error
+	// TryRecv is Recv without the wait.
+	TryRecv(*Run) error
+	// Send hands a run to the system; it does not wait for the path.
+	Send(*Run) error
+	Close() error
+}
+
+// VirtioLen is the length of the virtio-net header that every frame begins with.
+const VirtioLen = 10
+
+// Device is the inside of a tunnel. One goroutine reads and one writes at a time.
+type Device interface {
+	// ReadFrame waits for a frame: virtio-net header and a packet of up to 64 KiB, which may stand for several (GSO). It
+	// returns the octets of both.
+	ReadFrame([]byte) (int, error)
+	// TryReadFrame is ReadFrame without the wait.
+	TryReadFrame([]byte) (int, error)
+	// WriteFrame writes one frame from its pieces; the first begins with the header.
+	WriteFrame([][]byte) error
+	Close() error
+}
