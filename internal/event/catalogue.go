@@ -1,0 +1,117 @@
+package event
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// Rate is how often records of one kind may be printed. Counters are never limited.
+type Rate uint8
+
+const (
+	Unlimited Rate = iota
+	// PerFlowMinute: one a minute for each RateKey, ten a second in all.
+	PerFlowMinute
+)
+
+// Entry is a kind of message: what catalogue, documentation and constructors share.
+type Entry struct {
+	Facility string
+	Severity Severity
+	Mnemonic string
+	Rate     Rate
+	Meaning  string
+	Action   string
+}
+
+// Name is the form by which operators look a message up: %CRYPTO-4-RECVD_PKT_INV_SPI.
+func (e Entry) Name() string { return fmt.Sprintf("%%%s-%d-%s", e.Facility, e.Severity, e.Mnemonic) }
+
+var (
+	invSPI = Entry{"CRYPTO", Warning, "RECVD_PKT_INV_SPI", PerFlowMinute,
+		"An ESP packet came with an SPI that no SA has. Once for a flow it is the transient of a rekey; again for the same flow and SPI, the SAs of both ends are out of step.",
+		"See show crypto recovery."}
+	recoveryStarted = Entry{"CRYPTO", Notification, "RECOVERY_STARTED", Unlimited,
+		"Recovery acts on an SPI that we do not have; the text says what it does and why.", "None."}
+	recoveryHealed = Entry{"CRYPTO", Notification, "RECOVERY_HEALED", Unlimited,
+		"Traffic of the peer arrives on a good SA again. Milliseconds run from the first packet on the lost SPI.",
+		"If it recurs, look for the cause: recovery does not remove it."}
+	recoveryGaveUp = Entry{"CRYPTO", Error, "RECOVERY_GAVEUP", Unlimited,
+		"Recovery has no further step for this peer, or its budget is used up.", "Look at the peer; clear crypto sa peer starts anew."}
+	lineProtocol = Entry{"LINEPROTO", Notification, "UPDOWN", Unlimited,
+		"The line protocol of a tunnel follows its SAs: up with a working child, down without.", "None by itself."}
+	recursiveTunnel = Entry{"TUN", Notification, "RECURDOWN", Unlimited,
+		"The route to the tunnel destination leads through the tunnel.", "Route the destination outside the tunnel."}
+)
+
+// Catalogue lists every kind of message.
+func Catalogue() []Entry {
+	return []Entry{invSPI, recoveryStarted, recoveryHealed, recoveryGaveUp, lineProtocol, recursiveTunnel}
+}
+
+// Lookup finds the entry of a record's facility and mnemonic.
+func Lookup(facility, mnemonic string) (Entry, bool) {
+	for _, e := range Catalogue() {
+		if e.Facility == facility && e.Mnemonic == mnemonic {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+func (e Entry) record(at time.Time, text string, attrs ...slog.Attr) Record {
+	return Record{At: at, Facility: e.Facility, Severity: e.Severity, Mnemonic: e.Mnemonic, Text: text, Attrs: attrs}
+}
+
+// RecvdPktInvSPI tells of an ESP packet from src to dst whose SPI has no SA. prot is 50 in UDP too, where IOS once said
+// nothing (CSCsq59183).
+func RecvdPktInvSPI(at time.Time, dst, src netip.Addr, spi uint32) Record {
+	dst, src = dst.Unmap(), src.Unmap()
+	r := invSPI.record(at, fmt.Sprintf("decaps: rec'd IPSEC packet has invalid spi for destaddr=%v, prot=50, spi=0x%08X(%d), srcaddr=%v", dst, spi, spi, src),
+		slog.String("destaddr", dst.String()), slog.String("srcaddr", src.String()), slog.Uint64("spi", uint64(spi)))
+	r.Peer, r.RateKey = src, fmt.Sprintf("%v %v %08X", src, dst, spi)
+	return r
+}
+
+// RecoveryStarted tells what recovery does for a tunnel, and why.
+func RecoveryStarted(at time.Time, tunnel string, peer netip.Addr, spi uint32, what, why string) Record {
+	r := recoveryStarted.record(at, fmt.Sprintf("%s: peer %v, spi 0x%08X: %s (%s)", tunnel, peer, spi, what, why),
+		slog.String("tunnel", tunnel), slog.Uint64("spi", uint64(spi)), slog.String("action", what))
+	r.Peer = peer
+	return r
+}
+
+// RecoveryHealed tells that traffic is back: after how long, what it cost, who healed it and what the cause was (a
+// D-code or "unknown").
+func RecoveryHealed(at time.Time, tunnel string, peer netip.Addr, took time.Duration, roundTrips int, lost uint64, healer, cause string) Record {
+	r := recoveryHealed.record(at, fmt.Sprintf("%s: peer %v healed by %s in %d ms, %d round trips, %d packets lost, cause %s",
+		tunnel, peer, healer, took.Milliseconds(), roundTrips, lost, cause),
+		slog.String("tunnel", tunnel), slog.Int64("heal_ms", took.Milliseconds()), slog.Int("round_trips", roundTrips),
+		slog.Uint64("packets_lost", lost), slog.String("healer", healer), slog.String("cause", cause))
+	r.Peer = peer
+	return r
+}
+
+// RecoveryGaveUp tells that nothing more will be tried for now.
+func RecoveryGaveUp(at time.Time, tunnel string, peer netip.Addr, why string) Record {
+	r := recoveryGaveUp.record(at, fmt.Sprintf("%s: peer %v: %s", tunnel, peer, why), slog.String("tunnel", tunnel))
+	r.Peer = peer
+	return r
+}
+
+// LineProtocol tells that a tunnel's line protocol changed.
+func LineProtocol(at time.Time, tunnel string, up bool) Record {
+	state := "down"
+	if up {
+		state = "up"
+	}
+	return lineProtocol.record(at, fmt.Sprintf("Line protocol on Interface %s, changed state to %s", tunnel, state),
+		slog.String("interface", tunnel), slog.Bool("up", up))
+}
+
+// RecursiveRoute tells that a tunnel is held down because its own destination is routed into it.
+func RecursiveRoute(at time.Time, tunnel string) Record {
+	return recursiveTunnel.record(at, tunnel+" temporarily disabled due to recursive routing", slog.String("interface", tunnel))
+}
