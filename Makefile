@@ -1,11 +1,11 @@
-# Lockstep. `make test` is what CI runs; it needs Go alone.
+# Lockstep. `make test` is what CI runs; it installs the Debian packages that it uses when they are missing.
 GO       ?= go
 TOOL      = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 5s
 
-.PHONY: test check fuzz bench
+.PHONY: test check fuzz bench packages
 
-test:
+test: packages
 	$(GO) vet ./...
 	$(GO) test ./...
 
@@ -27,3 +27,6 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+packages:
+	@scripts/packages.sh
