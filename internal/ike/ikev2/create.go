@@ -1,0 +1,244 @@
+package ikev2
+
+import (
+	"lockstep/internal/ike"
+	"lockstep/internal/sa"
+	"lockstep/internal/suite"
+	"lockstep/internal/wire/ike2"
+	"lockstep/internal/wire/isakmp"
+)
+
+// createTask is CREATE_CHILD_SA as its initiator: a new child (RFC 7296 §1.3.1), a child rekey (§1.3.3), or the rekey of an
+// inbound SPI that we lost (protocol.md §2.6 Decide).
+type createTask struct {
+	orders
+	wish  childWish
+	offer *childOffer
+	group uint16 // of the key exchange; 0: none
+	again int    // INVALID_KE_PAYLOAD retries
+	next  *child // made; becomes the heir of wish.old
+}
+
+// start makes a fresh offer. A rekey of what is gone, or replaced by the peer meanwhile, has nothing to ask any more.
+func (t *createTask) start(m *machine, s *ikeSA) {
+	if done, result := t.pointless(m); done {
+		m.finish(s)
+		t.end(m, result, "")
+		return
+	}
+	offer, err := m.offerChild(t.wish)
+	if err != nil {
+		m.finish(s)
+		t.end(m, ike.InternalFailed, err.Error())
+		m.wantChildLater()
+		return
+	}
+	t.offer = offer
+	if t.group == 0 {
+		t.group = m.peer.IPsec.PFS
+	}
+	if t.group == 0 {
+		t.ask(m, s)
+		return
+	}
+	ke, group := m.cfg.Env.KE, t.group
+	m.compute(slow(group), func() (any, error) { return ke(group) }, func(v any, err error) {
+		kx, ok := v.(suite.KeyExchange)
+		if err != nil || !ok {
+			m.abandon(s, ike.InternalFailed, "no key for the key exchange")
+			return
+		}
+		offer.kx = kx
+		t.ask(m, s)
+	})
+}
+
+// pointless says that there is nothing left to do, and how the commands end.
+func (t *createTask) pointless(m *machine) (bool, ike.Result) {
+	old := t.wish.old
+	switch {
+	case old != nil && (old.state != working && old.state != receiving || old.heir != nil || old.rival != nil):
+		return true, ike.OK
+	case t.wish.lost != 0 && m.have(t.wish.lost):
+		return true, ike.Moot
+	}
+	return false, 0
+}
+
+// ask stores, and then sends (protocol.md §1.4: allocate, persist, send).
+func (t *createTask) ask(m *machine, s *ikeSA) {
+	m.persist(false, func(err error) {
+		if err != nil {
+			m.abandon(s, ike.InternalFailed, err.Error())
+			return
+		}
+		var ps []ike2.Payload
+		if n := t.wish.rekeyNotify(); n != nil {
+			ps = append(ps, n)
+		}
+		m.request(s, isakmp.CreateChildSA, append(ps, t.offer.payloads(true)...), m.tune.Request)
+	})
+}
+
+func (t *createTask) answer(m *machine, s *ikeSA, ps []ike2.Payload) {
+	if n := ike2.FindError(ps); n != nil {
+		t.refused(m, s, n)
+		return
+	}
+	ke, ok := ike2.Find[*ike2.KE](ps)
+	kx := t.offer.kx
+	if kx == nil {
+		t.made(m, s, ps, nil)
+		return
+	}
+	if !ok || ke.Group != t.group {
+		t.misanswered(m, s, ps, ike.ErrAnswer)
+		return
+	}
+	public := ke.Data
+	m.compute(slow(t.group), func() (any, error) { return kx.Shared(public) }, func(v any, err error) {
+		shared, ok := v.([]byte)
+		if err != nil || !ok {
+			t.misanswered(m, s, ps, err)
+			return
+		}
+		t.made(m, s, ps, shared)
+	})
+}
+
+// made installs the child, in the order of protocol.md §1.4, and deletes what it replaces.
+func (t *createTask) made(m *machine, s *ikeSA, ps []ike2.Payload, shared []byte) {
+	c, err := m.childFromAnswer(s, t.offer, ps, shared)
+	if err != nil {
+		t.misanswered(m, s, ps, err)
+		return
+	}
+	if m.wasDoomed(c.spec.Out) {
+		// Its Delete overtook the answer (protocol.md §5.7): the peer has no such child any more.
+		m.finish(s)
+		m.emit(ike.Release{SPI: c.spec.In})
+		m.enqueue(&deleteTask{spis: []sa.SPI{c.spec.In}, quiet: true, why: sa.TombPeerDeleted})
+		t.end(m, ike.Refused, "deleted by the peer at once")
+		m.wantChildNow()
+		return
+	}
+	if old := t.wish.old; old != nil && old.rival != nil && old.rival.state < grace {
+		t.collided(m, s, c, old)
+		return
+	}
+	m.bringUp(c, t.ref(), func(ok bool) {
+		m.finish(s)
+		if !ok {
+			t.end(m, ike.InternalFailed, "install failed")
+			return
+		}
+		t.replaceOld(m, c)
+	})
+}
+
+// replaceOld deletes what the new child stands for. A lost SPI is deleted too, for the peer still sends on it; that
+// round trip belongs to the command.
+func (t *createTask) replaceOld(m *machine, c *child) {
+	switch {
+	case t.wish.old != nil && t.wish.old.live():
+		t.wish.old.heir = c
+		m.deleteChild(t.wish.old, sa.TombRekeyed, nil)
+		t.end(m, ike.OK, "")
+	case t.wish.lost != 0:
+		if !m.enqueue(&deleteTask{orders: t.orders, spis: []sa.SPI{t.wish.lost}, why: sa.TombRekeyed, detail: "rekeyed"}) {
+			t.end(m, ike.OK, "rekeyed")
+		}
+	default:
+		t.end(m, ike.OK, "")
+	}
+}
+
+// refused takes the peer's error; none of them costs the IKE SA (RFC 7296 §1.3).
+func (t *createTask) refused(m *machine, s *ikeSA, n *ike2.Notify) {
+	m.finish(s)
+	old := t.wish.old
+	replacedByPeer := old != nil && (old.rival != nil || old.heir != nil || !old.live())
+	switch {
+	case n.Kind == ike2.InvalidKEPayload && t.regroup(m, n):
+		m.release(t.offer)
+		m.queue = append([]task{t}, m.queue...) // a new exchange, SPI and nonce (RFC 7296 §1.3)
+		return
+	case replacedByPeer:
+		// The peer's own rekey did it (RFC 7296 §2.8.1, §2.25.1): nothing is to be made.
+		m.release(t.offer)
+		t.end(m, ike.OK, "rekeyed by the peer")
+		return
+	case n.Kind == ike2.ChildSANotFound:
+		t.notFound(m)
+		return
+	case n.Kind == ike2.TemporaryFailure:
+		m.release(t.offer)
+		t.later(m, n)
+		return
+	}
+	m.childRefused(t.offer, n)
+	t.later(m, n)
+}
+
+// later ends the attempt: a rekey is tried again after a pause with jitter (RFC 7296 §2.25), a wanted child too.
+func (t *createTask) later(m *machine, n *ike2.Notify) {
+	if old := t.wish.old; old != nil {
+		old.rekeys++
+		old.rekeyAt = m.now.Add(m.retryPause())
+	} else {
+		m.wantChildLater()
+	}
+	t.end(m, ike.Refused, n.Kind.String())
+}
+
+// regroup takes the group that an INVALID_KE_PAYLOAD asks for, if it is one that we offered, or offered none.
+func (t *createTask) regroup(m *machine, n *ike2.Notify) bool {
+	group, ok := n.WantedGroup()
+	if !ok || t.again >= maxKERetries || group == t.group || !offers(t.offer.proposals, group) {
+		return false
+	}
+	t.again++
+	t.group = group
+	return true
+}
+
+// notFound: the peer has lost the SA too. It is removed without a word, and a fresh child made (RFC 7296 §2.25).
+func (t *createTask) notFound(m *machine) {
+	m.release(t.offer)
+	if t.wish.old != nil && t.wish.old.live() {
+		m.remove(t.wish.old, sa.TombPeerDeleted)
+	}
+	fresh := &createTask{orders: t.orders, wish: childWish{tsLocal: t.wish.tsLocal, tsRemote: t.wish.tsRemote}}
+	m.queue = append([]task{fresh}, m.queue...)
+}
+
+func (t *createTask) misanswered(m *machine, s *ikeSA, ps []ike2.Payload, err error) {
+	m.finish(s)
+	m.childMisanswered(t.offer, ps, err)
+	if t.wish.old != nil {
+		t.wish.old.rekeys++
+		t.wish.old.rekeyAt = m.now.Add(m.retryPause())
+	}
+	t.end(m, ike.Refused, err.Error())
+}
+
+func (t *createTask) lost(m *machine, _ *ikeSA, result ike.Result, detail string) {
+	if t.offer != nil {
+		m.release(t.offer)
+	}
+	if t.wish.old != nil {
+		t.wish.old.rekeyAt = m.now.Add(m.retryPause())
+	}
+	t.end(m, result, detail)
+}
+
+// wasDoomed takes an outbound SPI off the list of Deletes that came too early.
+func (m *machine) wasDoomed(spi sa.SPI) bool {
+	for i, d := range m.doomed {
+		if d == spi {
+			m.doomed = append(m.doomed[:i], m.doomed[i+1:]...)
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,214 @@
+package ikev2
+
+import (
+	"lockstep/internal/event"
+	"lockstep/internal/ike"
+	"lockstep/internal/reason"
+	"lockstep/internal/sa"
+	"lockstep/internal/wire/ike2"
+	"lockstep/internal/wire/isakmp"
+)
+
+// respondCreate answers CREATE_CHILD_SA, by the table of RFC 7296 §2.25 (protocol.md §5.7).
+func (m *machine) respondCreate(s *ikeSA, ps []ike2.Payload) {
+	sap, ok := ike2.Find[*ike2.SA](ps)
+	if !ok || len(sap.Proposals) == 0 {
+		m.drop(reason.IKEUnexpected)
+		m.refuse(s, isakmp.CreateChildSA, ike2.NoProposalChosen)
+		return
+	}
+	if sap.Proposals[0].Protocol == ike2.ProtoIKE {
+		m.respondRekeyIKE(s, sap, ps)
+		return
+	}
+	_, rekeyingIKE := s.active.(*rekeyIKETask)
+	if s.phase != established || s != m.cur || rekeyingIKE {
+		m.refuse(s, isakmp.CreateChildSA, ike2.TemporaryFailure)
+		return
+	}
+	if n := ike2.FindNotify(ps, ike2.RekeySA); n != nil {
+		m.respondRekeyChild(s, n, ps)
+		return
+	}
+	m.respondChild(s, ps, nil)
+}
+
+// respondRekeyChild finds the child that REKEY_SA names by the sender's inbound SPI, which is our outbound one (RFC 7296
+// §1.3.3).
+func (m *machine) respondRekeyChild(s *ikeSA, n *ike2.Notify, ps []ike2.Payload) {
+	spi, _ := spi32(n.SPI)
+	old := m.childOut(spi)
+	switch {
+	case old == nil && m.creating(s):
+		// It may be the child whose answer we still miss (protocol.md §5.7).
+		m.refuse(s, isakmp.CreateChildSA, ike2.TemporaryFailure)
+	case old == nil:
+		m.debugf("Peer rekeys %v, which we do not have", spi)
+		m.respond(s, isakmp.CreateChildSA, []ike2.Payload{&ike2.Notify{Protocol: n.Protocol, SPI: n.SPI, Kind: ike2.ChildSANotFound}})
+	case old.state == deleting || old.heir != nil && old.heir.spec.Initiator:
+		m.refuse(s, isakmp.CreateChildSA, ike2.TemporaryFailure)
+	default:
+		m.respondChild(s, ps, old)
+	}
+}
+
+func (m *machine) creating(s *ikeSA) bool {
+	_, ok := s.active.(*createTask)
+	return ok
+}
+
+// respondChild answers once the child can receive: inbound installed, then stored, then the response (RFC 7296 §2.8,
+// protocol.md §1.4). A brand-new child is sent on from then; a rekeyed one when its initiator shows that it is ready.
+func (m *machine) respondChild(s *ikeSA, ps []ike2.Payload, old *child) {
+	m.exchange(ike.ExchangeStarted, s, isakmp.CreateChildSA)
+	m.childFromRequest(s, isakmp.CreateChildSA, ps, old, func(c *child, answer []ike2.Payload) {
+		if c == nil {
+			m.respond(s, isakmp.CreateChildSA, answer)
+			m.exchange(ike.ExchangeEnded, s, isakmp.CreateChildSA)
+			return
+		}
+		m.persist(false, func(err error) {
+			if err != nil {
+				m.report(event.IKEInstallFailed(m.path.remote, c.spec.In, err))
+				m.giveUp(c)
+				answer = []ike2.Payload{&ike2.Notify{Kind: ike2.TemporaryFailure}}
+			}
+			m.respond(s, isakmp.CreateChildSA, answer)
+			m.exchange(ike.ExchangeEnded, s, isakmp.CreateChildSA)
+			m.useLater(c, old)
+		})
+	})
+}
+
+// useLater decides when to send on a child that the peer made. In a collision our own answer may decide otherwise.
+func (m *machine) useLater(c, old *child) {
+	switch {
+	case !c.live():
+	case old == nil || !old.live() || !old.hasOut:
+		m.switchTo(c, 0, func(bool) {})
+	default:
+		c.switchAt = m.now.Add(m.tune.Switch)
+	}
+}
+
+// childFromRequest negotiates and installs the inbound half of a child that the peer asks for. then gets the child and
+// the payloads of the answer, or nil and the refusal, which never is INVALID_SYNTAX: that would cost the IKE SA.
+func (m *machine) childFromRequest(s *ikeSA, e isakmp.Exchange, ps []ike2.Payload, old *child, then func(*child, []ike2.Payload)) {
+	refuse := func(n *ike2.Notify) { then(nil, []ike2.Payload{n}) }
+	sap, _ := ike2.Find[*ike2.SA](ps)
+	tsi, tsr := ike2.FindTS(ps, true), ike2.FindTS(ps, false)
+	ke, _ := ike2.Find[*ike2.KE](ps)
+	d := deal{ni: s.ni, nr: s.nr, old: old, wishLocal: m.cfg.tsLocal(), wishRemote: m.cfg.tsRemote()}
+	first := e == isakmp.IKEAuth
+	if !first {
+		ni, ok := ike2.Find[*ike2.Nonce](ps)
+		if !ok || !goodNonce(ni.Data, s.suite.PRF) {
+			refuse(&ike2.Notify{Kind: ike2.NoProposalChosen})
+			return
+		}
+		d.ni, d.nr = ni.Data, m.nonce()
+	}
+	if tsi == nil || tsr == nil || d.nr == nil {
+		refuse(&ike2.Notify{Kind: ike2.NoProposalChosen})
+		return
+	}
+	if len(m.children) >= maxChildren {
+		refuse(&ike2.Notify{Kind: ike2.NoAdditionalSAs})
+		return
+	}
+	// RFC 7296 §2.9: TSi is the initiator's side, so for us the remote one.
+	d.tsRemote = ike.Narrow(tsi.Selectors, d.wishRemote)
+	d.tsLocal = ike.Narrow(tsr.Selectors, d.wishLocal)
+	if len(d.tsLocal) == 0 || len(d.tsRemote) == 0 {
+		m.report(event.IKESelectorsRefused(m.path.remote, selectorText(d.wishLocal)+" to "+selectorText(d.wishRemote), tsr.String()+" to "+tsi.String()))
+		refuse(&ike2.Notify{Kind: ike2.TSUnacceptable})
+		return
+	}
+	var group uint16
+	if ke != nil {
+		group = ke.Group
+	}
+	chosen, answer, ok := ike.ChooseESP(m.peer.IPsec.TransformSets, childWish{first: first}.pfs(m), sap.Proposals, group)
+	if !ok {
+		m.report(event.IKENoProposal(m.path.remote, "ESP", (&ike2.SA{Proposals: ike.OfferESP(m.peer.IPsec.TransformSets, childWish{first: first}.pfs(m), 0)}).String(), sap.String()))
+		refuse(&ike2.Notify{Kind: ike2.NoProposalChosen})
+		return
+	}
+	d.suite = chosen
+	if chosen.Group == 0 {
+		m.acceptChild(s, d, answer, tsAnswer(d), first, nil, then)
+		return
+	}
+	if ke == nil || chosen.Group != ke.Group {
+		refuse(ike2.NotifyInvalidKE(chosen.Group))
+		return
+	}
+	m.agree(chosen.Group, ke.Data, func(own, shared []byte, err error) {
+		if err != nil {
+			m.drop(reason.IKEMalformed)
+			refuse(&ike2.Notify{Kind: ike2.NoProposalChosen})
+			return
+		}
+		d.shared = shared
+		m.acceptChild(s, d, answer, tsAnswer(d), first, &ike2.KE{Group: chosen.Group, Data: own}, then)
+	})
+}
+
+// tsAnswer are TSi and TSr as narrowed.
+func tsAnswer(d deal) []ike2.Payload {
+	return []ike2.Payload{&ike2.TS{Initiator: true, Selectors: d.tsRemote}, &ike2.TS{Selectors: d.tsLocal}}
+}
+
+// acceptChild allocates our SPI, derives the keys and installs the inbound half.
+func (m *machine) acceptChild(s *ikeSA, d deal, chosen ike2.Proposal, ts []ike2.Payload, first bool, ke *ike2.KE, then func(*child, []ike2.Payload)) {
+	refuse := func() { then(nil, []ike2.Payload{&ike2.Notify{Kind: ike2.NoAdditionalSAs}}) }
+	if old := d.old; old != nil && (old.heir != nil || old.state >= deleting) {
+		// Our own rekey was done while we computed: only the peer noticed the collision (RFC 7296 §2.8.1).
+		then(nil, []ike2.Payload{&ike2.Notify{Kind: ike2.TemporaryFailure}})
+		return
+	}
+	spi, err := m.cfg.Env.AllocSPI(m.owner())
+	if err != nil {
+		m.debugf("No inbound SPI: %v", err)
+		refuse()
+		return
+	}
+	d.in = spi
+	c, err := m.newChild(s, d)
+	if err != nil {
+		m.emit(ike.Release{SPI: spi})
+		refuse()
+		return
+	}
+	ps := []ike2.Payload{&ike2.SA{Proposals: []ike2.Proposal{ike.AnswerESP(chosen, spi)}}}
+	if !first {
+		ps = append(ps, &ike2.Nonce{Data: d.nr})
+	}
+	if ke != nil {
+		ps = append(ps, ke)
+	}
+	m.children = append(m.children, c)
+	if d.old != nil {
+		d.old.rival = c
+	}
+	m.install(c, sa.InboundHalf, func(err error) {
+		if err != nil {
+			m.report(event.IKEInstallFailed(m.path.remote, c.spec.In, err))
+			m.giveUp(c)
+			refuse()
+			return
+		}
+		if c.state == installing {
+			c.state = receiving
+		}
+		then(c, append(ps, ts...))
+	})
+}
+
+// giveUp takes a child back that the peer has not heard of.
+func (m *machine) giveUp(c *child) {
+	if c.old != nil && c.old.rival == c {
+		c.old.rival = nil
+	}
+	m.remove(c, sa.TombInstallFailed)
+}

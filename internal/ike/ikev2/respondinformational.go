@@ -1,0 +1,114 @@
+package ikev2
+
+import (
+	"slices"
+
+	"lockstep/internal/ike"
+	"lockstep/internal/sa"
+	"lockstep/internal/wire/ike2"
+	"lockstep/internal/wire/isakmp"
+)
+
+// respondInformational answers INFORMATIONAL (RFC 7296 §1.4). An empty one, or one with nothing that we know, gets an
+// empty answer: that is the liveness check.
+func (m *machine) respondInformational(s *ikeSA, ps []ike2.Payload) {
+	if ike2.FindNotify(ps, ike2.AuthenticationFailed) != nil {
+		// The peer could not verify us in IKE_AUTH, and tells by the only message it has left (RFC 7296 §2.21.2).
+		m.respond(s, isakmp.Informational, nil)
+		m.end(ending{cause: sa.TombIKEDeleted, result: ike.AuthFailed, why: ike2.AuthenticationFailed.String(), linger: true})
+		return
+	}
+	deletes := ike2.All[*ike2.Delete](ps)
+	if slices.ContainsFunc(deletes, func(d *ike2.Delete) bool { return d.Protocol == ike2.ProtoIKE }) {
+		m.respondDeleteIKE(s)
+		return
+	}
+	var paired []uint32
+	for _, d := range deletes {
+		if d.Protocol == ike2.ProtoESP {
+			paired = append(paired, m.deletedByPeer(s, d.SPIs)...)
+		}
+	}
+	for _, n := range ike2.AllNotify(ps, ike2.InvalidSPI) {
+		if spi, ok := n.OffendingSPI(); ok {
+			m.invalidSPI(sa.SPI(spi))
+		}
+	}
+	var answer []ike2.Payload
+	if len(paired) > 0 {
+		answer = []ike2.Payload{&ike2.Delete{Protocol: ike2.ProtoESP, SPIs: paired}}
+	}
+	m.respond(s, isakmp.Informational, answer)
+}
+
+// respondDeleteIKE: the peer closes the IKE SA (RFC 7296 §1.4.1). What we wanted of it is forgotten (§2.25.2).
+func (m *machine) respondDeleteIKE(s *ikeSA) {
+	m.respond(s, isakmp.Informational, nil)
+	switch {
+	case s == m.cur && s.theirsIs != nil:
+		// The peer finished its rekey while ours was outstanding: its new SA it is (RFC 7296 §2.8.2).
+		m.abandon(s, ike.OK, "rekeyed by the peer")
+		m.adopt(s.theirsIs)
+		m.linger(s)
+	case s != m.cur:
+		m.abandon(s, ike.OK, "replaced")
+		m.linger(s)
+	default:
+		m.end(ending{cause: sa.TombIKEDeleted, result: ike.Refused, why: "deleted by the peer", linger: true})
+	}
+}
+
+// linger keeps a closed IKE SA that is not the current one for repetitions of the peer's last request.
+func (m *machine) linger(s *ikeSA) {
+	s.phase = over
+	s.goneBy = m.now.Add(m.tune.Linger)
+}
+
+// deletedByPeer takes the children out whose outbound SPIs the peer deletes, and gives the inbound ones for the answer
+// (RFC 7296 §1.4.1): not of those that we are deleting ourselves. An unknown SPI is no error.
+func (m *machine) deletedByPeer(s *ikeSA, spis []uint32) (paired []uint32) {
+	for _, spi := range spis {
+		c := m.childOut(sa.SPI(spi))
+		switch {
+		case c == nil:
+			m.debugf("Peer deletes %v, which we do not have", sa.SPI(spi))
+			if m.creating(s) && len(m.doomed) < maxDoomed {
+				m.doomed = append(m.doomed, sa.SPI(spi))
+			}
+		case c.state == deleting:
+			m.halfClosed(c)
+		default:
+			paired = append(paired, uint32(c.spec.In))
+			m.gone(c)
+		}
+	}
+	return paired
+}
+
+// halfClosed: both ends delete the child at once. The outgoing half goes now, the incoming one with the answer to our own
+// Delete.
+func (m *machine) halfClosed(c *child) {
+	if !c.hasOut {
+		return
+	}
+	c.hasOut = false
+	m.emit(ike.Remove{In: c.spec.In, Out: c.spec.Out, Owner: m.owner(), Half: sa.OutboundHalf, Why: c.why})
+}
+
+// gone ends a child that the peer deletes. If the peer has made another in its place, we send on that from now on.
+func (m *machine) gone(c *child) {
+	next := c.rival
+	if next == nil || next.isLoser {
+		next = c.heir
+	}
+	switch {
+	case c.isLoser || c.old != nil && c.old.heir != nil && c.old.heir != c && c.old.rival == c:
+		m.remove(c, sa.TombCollisionLoser)
+	case next != nil && next.live():
+		m.switchTo(next, 0, func(bool) {})
+		m.toGrace(c)
+	default:
+		m.remove(c, sa.TombPeerDeleted)
+		m.wantAfter(sa.TombPeerDeleted)
+	}
+}

@@ -1,0 +1,94 @@
+package ikev2
+
+import (
+	"lockstep/internal/ike"
+	"lockstep/internal/sa"
+)
+
+// traffic takes a note of the data plane about one child.
+func (m *machine) traffic(t ike.Traffic) {
+	c := m.childIn(t.SPI)
+	if c == nil || !m.up() {
+		return
+	}
+	switch t.Kind {
+	case ike.FirstInbound:
+		m.hear()
+		m.notice(ike.Notice{Kind: ike.FirstInboundOK, In: c.spec.In, Out: c.spec.Out})
+		if c.state == receiving && !c.isLoser {
+			m.switchTo(c, 0, func(bool) {}) // RFC 7296 §2.8: the initiator is ready
+		}
+	case ike.Inbound:
+		m.hear()
+	case ike.SoftBytes, ike.SoftPackets, ike.SeqHigh:
+		m.rekeyChild(c, nil)
+	case ike.HardBytes:
+		m.hardVolume(c)
+	case ike.EndpointMoved:
+		m.hear()
+		m.moveTo(m.path.local, t.Remote)
+	case ike.OutboundOnly:
+		if m.now.Sub(m.heard) >= m.worry() {
+			m.probe()
+		}
+	}
+}
+
+// hardVolume: the data plane has stopped the SA. A rekey that is under way is let finish; it deletes the old SA itself
+// (protocol.md D13).
+func (m *machine) hardVolume(c *child) {
+	if c.heir != nil || c.rival != nil || m.rekeying(c) {
+		return
+	}
+	m.expired(c, sa.TombExpiredVolume)
+}
+
+// rekeying says that a rekey of c is outstanding or waits for its turn.
+func (m *machine) rekeying(c *child) bool {
+	for _, t := range append([]task{m.cur.active}, m.queue...) {
+		if t, ok := t.(*createTask); ok && t.wish.old == c {
+			return true
+		}
+	}
+	return false
+}
+
+// acquire makes a child for a packet that found none; one attempt at a time for the same selectors (protocol.md D11).
+func (m *machine) acquire(a ike.Acquire) {
+	if m.peer == nil || m.cur.phase >= closing || m.working(a.TSLocal, a.TSRemote) != nil {
+		return
+	}
+	if m.cur.phase == halfOpen && len(a.TSLocal)+len(a.TSRemote) == 0 {
+		return // the first child comes with IKE_AUTH
+	}
+	for _, t := range append([]task{m.cur.active}, m.queue...) {
+		if t, ok := t.(*createTask); ok && t.wish.old == nil && ike.Covers(t.wish.tsLocal, a.TSLocal) && ike.Covers(t.wish.tsRemote, a.TSRemote) {
+			return
+		}
+	}
+	m.enqueue(&createTask{wish: childWish{tsLocal: a.TSLocal, tsRemote: a.TSRemote}})
+}
+
+// invalidSPI takes a protected INVALID_SPI: the peer has no SA for packets of ours. By itself it changes nothing (RFC 7296
+// §2.21.4); the child is probed by a rekey, which an honest peer answers with CHILD_SA_NOT_FOUND if it is lost.
+func (m *machine) invalidSPI(spi sa.SPI) {
+	c := m.childOut(spi)
+	if c == nil {
+		m.debugf("Peer reports INVALID_SPI for %v, which we do not send on", spi)
+		return
+	}
+	m.debugf("Peer reports INVALID_SPI for %v", spi)
+	if m.now.Sub(c.spec.Created) < m.tune.Recheck {
+		c.recheckAt = c.spec.Created.Add(m.tune.Recheck) // it may still be installing
+		return
+	}
+	m.probeByRekey(c)
+}
+
+func (m *machine) probeByRekey(c *child) {
+	if !c.probed.IsZero() && m.now.Sub(c.probed) < probeGap {
+		return
+	}
+	c.probed = m.now
+	m.rekeyChild(c, nil)
+}
