@@ -44,11 +44,25 @@ var (
 		"The line protocol of a tunnel follows its SAs: up with a working child, down without.", "None by itself."}
 	recursiveTunnel = Entry{"TUN", Notification, "RECURDOWN", Unlimited,
 		"The route to the tunnel destination leads through the tunnel.", "Route the destination outside the tunnel."}
+
+	ikeStatus = Entry{"CRYPTO", Notification, "IKEV2_SESSION_STATUS", Unlimited,
+		"An IKEv2 SA was authenticated, or ended.", "None by itself."}
+	ikeAuth = Entry{"CRYPTO", Error, "IKEV2_AUTH_FAILED", PerFlowMinute,
+		"One side could not prove to the other who it is.", "Compare the pre-shared keys and identities of both ends."}
+	ikeProposal = Entry{"CRYPTO", Error, "IKEV2_NO_PROPOSAL_CHOSEN", PerFlowMinute,
+		"No proposal of one side suits the other; the text has both offers.", "Give both ends one in common."}
+	ikeSelectors = Entry{"CRYPTO", Error, "IKEV2_TS_UNACCEPTABLE", PerFlowMinute,
+		"The traffic selectors of both sides have nothing in common; the text has both.", "Let the peer's selectors cover the tunnel's."}
+	ikeInstall = Entry{"CRYPTO", Error, "IKEV2_INSTALL_FAILED", PerFlowMinute,
+		"The data plane or the store refused a child SA, which was deleted again.", "See the reason in the text."}
+	ikeSyntax = Entry{"CRYPTO", Error, "IKEV2_INVALID_SYNTAX", PerFlowMinute,
+		"The peer could not read a message of ours, which costs the IKE SA.", "Report it with the peer's product and version."}
 )
 
 // Catalogue lists every kind of message.
 func Catalogue() []Entry {
-	return []Entry{invSPI, recoveryStarted, recoveryHealed, recoveryGaveUp, lineProtocol, recursiveTunnel}
+	return []Entry{invSPI, recoveryStarted, recoveryHealed, recoveryGaveUp, lineProtocol, recursiveTunnel,
+		ikeStatus, ikeAuth, ikeProposal, ikeSelectors, ikeInstall, ikeSyntax}
 }
 
 // Lookup finds the entry of a record's facility and mnemonic.

@@ -55,6 +55,24 @@ func TestOtherLinesSayWhatHappened(t *testing.T) {
 	}
 }
 
+func TestIKEMessagesAreInTheCatalogueAndLimited(t *testing.T) {
+	peer := netip.AddrPortFrom(b, 500)
+	records := []Record{
+		IKESessionUp(peer, "site-b"), IKESessionDown(peer, "site-b", "dead peer"), IKEAuthFailed(peer, "site-b", "wrong key", "Compare the keys"),
+		IKENoProposal(peer, "IKE", "ours", "theirs"), IKESelectorsRefused(peer, "ours", ""), IKEInstallFailed(peer, b, os.ErrInvalid),
+		IKEInvalidSyntax(peer, "INFORMATIONAL"),
+	}
+	if want := "%CRYPTO-5-IKEV2_SESSION_STATUS: Crypto tunnel v2 is UP.  Peer 192.0.2.2:500       Id: site-b"; line(records[0]) != want {
+		t.Errorf("got  %s\nwant %s", line(records[0]), want)
+	}
+	for _, r := range records {
+		e, ok := Lookup(r.Facility, r.Mnemonic)
+		if !ok || e.Severity != r.Severity || (e.Rate == Unlimited) != (r.RateKey == "") {
+			t.Errorf("%s with key %q: %+v", r.Mnemonic, r.RateKey, e)
+		}
+	}
+}
+
 func TestDocumentationAndCatalogueAgree(t *testing.T) {
 	page, err := os.ReadFile("../../docs/messages.md")
 	if err != nil {
