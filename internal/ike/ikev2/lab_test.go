@@ -70,6 +70,8 @@ type side struct {
 	m       ike.Machine
 	queue   []ike.Effect
 	blocked *ike.EffectID
+	open    func()     // ends the open barrier
+	jar     *CookieJar // asks for cookies; nil: none
 	// slow keeps a barrier open until release; fail makes it fail.
 	slow func(e ike.Effect) bool
 	fail func(e ike.Effect) error
@@ -291,21 +293,16 @@ func (s *side) barrier(e ike.Effect, id ike.EffectID, do func()) {
 	}
 	if s.slow != nil && s.slow(e) {
 		s.blocked = &id
-		s.onRelease(func() { s.blocked = nil; finish(); s.runEffects() })
+		s.open = func() { s.blocked = nil; finish(); s.runEffects() }
 		return
 	}
 	finish()
 }
 
-var releases = map[*side]func(){} // of tests, one goroutine
-
-func (s *side) onRelease(f func()) { releases[s] = f }
-
 // release ends the open barrier of s.
 func (s *side) release() {
-	f := releases[s]
-	delete(releases, s)
-	if f != nil {
+	if f := s.open; f != nil {
+		s.open = nil
 		f()
 	}
 }
@@ -387,6 +384,13 @@ func (l *lab) arrive(p packet) {
 	d := ike.Datagram{Local: p.remote, Remote: p.local, Bytes: slices.Clone(p.msg)}
 	h := p.header()
 	if p.to.m == nil && h.Exchange == isakmp.IKESAInit && !h.Response() {
+		if j := p.to.jar; j != nil {
+			if ok, reply := j.Check(d.Bytes, d.Remote, l.now); !ok {
+				l.logf("%s asks for a cookie", p.to.name)
+				l.wire = append(l.wire, packet{from: p.to, to: p.from, local: d.Local, remote: d.Remote, msg: reply})
+				return
+			}
+		}
 		m, effects := Respond(l.now, p.to.cfg, d)
 		p.to.m = m
 		p.to.take(effects)
