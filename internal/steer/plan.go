@@ -7,7 +7,7 @@ import (
 
 	"lockstep/internal/host/netlink"
 	"lockstep/internal/policy"
-	"lockstep/internal/wire/esp"
+	"lockstep/internal/suite"
 )
 
 const (
@@ -120,19 +120,17 @@ func planUnderlay(main []netlink.Route, tunnels map[string]bool, peers []netip.A
 	return out
 }
 
-// Encapsulation is what one ESP packet costs.
+// Encapsulation is how the packets of a child SA are wrapped.
 type Encapsulation struct {
-	UDP   bool // RFC 3948
-	Block int  // of the cipher, in octets; 1 for a stream cipher
-	IV    int  // octets on the wire
-	ICV   int
+	UDP    bool // RFC 3948
+	Cipher suite.Cipher
 }
 
 // worst is assumed while nothing is negotiated: AES-CBC with HMAC-SHA2-384 in UDP.
-var worst = Encapsulation{UDP: true, Block: 16, IV: 16, ICV: 24}
+var worst = Encapsulation{UDP: true, Cipher: suite.Cipher{Encr: suite.EncrAESCBC, KeyBits: 256, Integ: suite.IntegHMACSHA384}}
 
 // InnerMTU is the largest inner packet whose outer packet fits a path MTU (protocol.md §6.3), for tunnel mode over
-// IPv4, or IPv6 where v6.
+// IPv4, or IPv6 where v6; 0: none fits.
 func (e Encapsulation) InnerMTU(path int, v6 bool) int {
 	outer := 20
 	if v6 {
@@ -141,7 +139,7 @@ func (e Encapsulation) InnerMTU(path int, v6 bool) int {
 	if e.UDP {
 		outer += 8
 	}
-	return esp.MaxPayload(path-outer, e.Block, e.IV, e.ICV)
+	return e.Cipher.MaxPayload(path - outer)
 }
 
 // unsupported lists what a configuration asks of the host that cannot be done.

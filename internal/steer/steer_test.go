@@ -16,6 +16,7 @@ import (
 	"lockstep/internal/host/netlink"
 	"lockstep/internal/policy"
 	"lockstep/internal/steer"
+	"lockstep/internal/suite"
 	"lockstep/internal/testing/lab"
 )
 
@@ -281,7 +282,7 @@ func TestMTUFollowsPathAndEncapsulation(t *testing.T) {
 		}
 	}
 	check(1422)
-	if err := g.s.SetEncapsulation(0, steer.Encapsulation{Block: 1, IV: 8, ICV: 16}); err != nil {
+	if err := g.s.SetEncapsulation(0, steer.Encapsulation{Cipher: suite.Cipher{Encr: suite.EncrAESGCM16, KeyBits: 256}}); err != nil {
 		t.Fatal(err)
 	}
 	check(1446)
