@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"lockstep/internal/suite"
 )
 
 // ESPKey is what Wireshark needs to decrypt one SA.
@@ -28,6 +30,19 @@ const (
 	WiresharkSHA384 = "HMAC-SHA-384-192 [RFC4868]"
 )
 
+// KeyOf makes the ESPKey of one direction of a child SA from its KEYMAT (encryption key with salt, then integrity key:
+// sa.Child.KeyIn and KeyOut).
+func KeyOf(src, dst netip.Addr, spi uint32, c suite.Cipher, keymat []byte) ESPKey {
+	k := ESPKey{Src: src, Dst: dst, SPI: spi, Cipher: WiresharkGCM, Key: keymat[:c.KeyLen()], AuthKey: keymat[c.KeyLen():]}
+	if !c.AEAD() {
+		k.Cipher, k.Auth = WiresharkCBC, WiresharkSHA256
+		if c.Integ == suite.IntegHMACSHA384 {
+			k.Auth = WiresharkSHA384
+		}
+	}
+	return k
+}
+
 // Decrypted is one ESP packet as tshark read it.
 type Decrypted struct {
 	Outer, Inner [2]netip.Addr // source, destination; Inner is zero when tshark could not decrypt
@@ -43,7 +58,7 @@ func TsharkDecryptESP(t testing.TB, pcap string, keys []ESPKey) []Decrypted {
 		t.Skip("needs tshark: apt-get install tshark")
 	}
 	args := []string{"-n", "-r", pcap, "-Y", "esp", "-o", "esp.enable_encryption_decode:TRUE", "-T", "fields", "-E", "separator=;",
-		"-e", "ip.src", "-e", "ip.dst", "-e", "esp.spi", "-e", "esp.sequence", "-e", "udp.payload", "-e", "data.data"}
+		"-e", "ip.src", "-e", "ip.dst", "-e", "esp.spi", "-e", "esp.sequence", "-e", "udp.payload", "-e", "data.data", "-e", "frame.protocols"}
 	for _, k := range keys {
 		auth, authKey := "NULL", ""
 		if k.Auth != "" {
@@ -66,8 +81,11 @@ func TsharkDecryptESP(t testing.TB, pcap string, keys []ESPKey) []Decrypted {
 
 func decryptedOf(line string) (d Decrypted, ok bool) {
 	col := strings.Split(line, ";")
-	if len(col) < 6 {
+	if len(col) < 7 {
 		return d, false
+	}
+	if before, _, _ := strings.Cut(col[6], ":esp"); strings.Contains(before, ":icmp") {
+		return d, false // an ICMP error that quotes an ESP packet
 	}
 	for i := range 2 {
 		as := strings.Split(col[i], ",")
