@@ -40,7 +40,7 @@ func (m *machine) localIdentity(p *policy.Peer) policy.Identity {
 	if !p.IKE.Local.IsZero() {
 		return p.IKE.Local
 	}
-	return policy.AddressIdentity(m.cfg.Local.Addr())
+	return policy.AddressIdentity(m.path.local.Addr())
 }
 
 func idPayload(id policy.Identity, initiator bool) *ike2.ID {

@@ -24,6 +24,7 @@ func (t *createTask) start(m *machine, s *ikeSA) {
 	if done, result := t.pointless(m); done {
 		m.finish(s)
 		t.end(m, result, "")
+		m.wantChildNow()
 		return
 	}
 	offer, err := m.offerChild(t.wish)
@@ -164,9 +165,10 @@ func (t *createTask) refused(m *machine, s *ikeSA, n *ike2.Notify) {
 		m.queue = append([]task{t}, m.queue...) // a new exchange, SPI and nonce (RFC 7296 §1.3)
 		return
 	case replacedByPeer:
-		// The peer's own rekey did it (RFC 7296 §2.8.1, §2.25.1): nothing is to be made.
+		// The peer's own rekey did it (RFC 7296 §2.8.1), or its Delete (§2.25.1); then a fresh one may be wanted.
 		m.release(t.offer)
-		t.end(m, ike.OK, "rekeyed by the peer")
+		t.end(m, ike.OK, "rekeyed or deleted by the peer")
+		m.wantChildNow()
 		return
 	case n.Kind == ike2.ChildSANotFound:
 		t.notFound(m)

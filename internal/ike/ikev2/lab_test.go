@@ -31,6 +31,8 @@ type lab struct {
 	log  []string // what happened, for a failure
 	// fault decides what becomes of a packet; nil: deliver.
 	fault func(p packet) fate
+	// rewrite changes a packet on its way, as a translator does; nil: no change.
+	rewrite func(p *packet)
 	// check runs after every step of a machine.
 	check func()
 }
@@ -381,6 +383,9 @@ func (l *lab) hop() {
 
 func (l *lab) arrive(p packet) {
 	l.logf("%v", p)
+	if l.rewrite != nil {
+		l.rewrite(&p)
+	}
 	d := ike.Datagram{Local: p.remote, Remote: p.local, Bytes: slices.Clone(p.msg)}
 	h := p.header()
 	if p.to.m == nil && h.Exchange == isakmp.IKESAInit && !h.Response() {

@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"slices"
 	"time"
 
 	"lockstep/internal/ike"
@@ -84,7 +85,7 @@ func (m *machine) wants() bool {
 			return false
 		}
 	}
-	return !m.creating(m.cur)
+	return !m.creating(m.cur) && !slices.ContainsFunc(m.queue, func(t task) bool { _, ok := t.(*createTask); return ok })
 }
 
 func (m *machine) wantChildNow() {

@@ -124,6 +124,7 @@ func Respond(now time.Time, cfg Config, first ike.Datagram) (ike.Machine, []ike.
 	}
 	m.cur = &ikeSA{ours: cfg.Env.AllocIKE()}
 	m.sas = []*ikeSA{m.cur}
+	m.path.local, m.path.remote = first.Local, first.Remote
 	m.authBy = now.Add(m.tune.HalfOpen)
 	m.respondInit(first)
 	m.pump()
