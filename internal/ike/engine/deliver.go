@@ -75,6 +75,9 @@ func unclaimed(h isakmp.Header) reason.Drop {
 // came to.
 func (e *Engine) candidates(d ike.Datagram) []*policy.Peer {
 	all := e.plan.Load().at[d.Remote.Addr()]
+	if d.Local.Addr().IsUnspecified() {
+		return all
+	}
 	fits := func(p *policy.Peer) bool {
 		a, ok := e.opt.Source(p.Tunnel)
 		return ok && a.Unmap() == d.Local.Addr()

@@ -31,7 +31,17 @@ func (s *shard) step(en *entry, in ike.Input) {
 		s.e.drop(reason.IKEMailboxFull)
 		return
 	}
-	s.took(en, en.p.Step(s.e.opt.Now(), in))
+	s.took(en, s.stepped(en, in))
+}
+
+// stepped is a Step. Machines that fail are the peer's to bury; should the peer itself fail, only it is emptied (duty 10).
+func (s *shard) stepped(en *entry, in ike.Input) (effects []ike.Effect) {
+	defer func() {
+		if r := recover(); r != nil {
+			effects = en.p.Abandon(s.e.opt.Now(), r)
+		}
+	}()
+	return en.p.Step(s.e.opt.Now(), in)
 }
 
 // droppable inputs come again, or do without.
@@ -54,7 +64,7 @@ func (s *shard) ended(en *entry, done ike.Done) {
 		return
 	}
 	en.open = false
-	effects := en.p.Step(s.e.opt.Now(), done)
+	effects := s.stepped(en, done)
 	en.queue = append(effects, en.queue...)
 	s.proceed(en)
 }

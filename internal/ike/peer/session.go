@@ -127,6 +127,7 @@ func (p *Peer) bury(s *session, failure *broken) {
 		p.emit(ike.Release{SPI: spi})
 	}
 	if s.live() {
+		p.backOff(ike.InternalFailed)
 		p.emit(ike.Notice{Kind: ike.IKEDown, Owner: p.Owner(), At: p.now, Initiator: s.initiator, Cause: sa.TombIKEDeleted})
 	}
 	p.retire(s, ike.InternalFailed, "internal error")
@@ -213,4 +214,15 @@ func (p *Peer) retire(s *session, r ike.Result, why string) {
 	})
 	p.sessions = slices.DeleteFunc(p.sessions, func(o *session) bool { return o == s })
 	p.emit(ike.Closed{Why: why})
+}
+
+// Abandon closes every IKE SA after a panic in the Peer itself, of which what says what.
+func (p *Peer) Abandon(now time.Time, what any) []ike.Effect {
+	p.now, p.todo = now, nil
+	failure := &broken{what, string(debug.Stack())}
+	for _, s := range p.all() {
+		p.bury(s, failure)
+	}
+	p.boot.pause = firstPause
+	return p.flush()
 }
