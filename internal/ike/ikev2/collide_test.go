@@ -299,3 +299,25 @@ func TestIKEDeletesCross(t *testing.T) {
 		t.Error(l.transcript())
 	}
 }
+
+func TestLoserOfACollisionIsNeverSentOn(t *testing.T) {
+	l := newLab(t)
+	l.up()
+	l.a.force(9, 9)
+	l.b.force(1, 9)
+	l.fault = func(p packet) fate { // b's Delete of its loser does not get through for a while
+		if p.from == l.b && p.header().Exchange == isakmp.Informational && !p.header().Response() {
+			return lose
+		}
+		return deliver
+	}
+	l.watch()
+	l.cross(ike.VerbRekeyChild, []int{0, 1, 2, 3})
+	l.a.step(ike.Traffic{SPI: 0xA003, Kind: ike.FirstInbound})
+	l.advance(15 * time.Second)
+	if c, _ := l.a.out(); c.In != 0xA002 {
+		l.fatalf("a sends on %v", c.In)
+	}
+	l.fault = nil
+	l.settle(1)
+}

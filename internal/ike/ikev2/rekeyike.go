@@ -185,10 +185,6 @@ func (m *machine) respondRekeyIKE(s *ikeSA, sap *ike2.SA, ps []ike2.Payload) {
 		m.refuse(s, isakmp.CreateChildSA, ike2.TemporaryFailure)
 		return
 	}
-	if s.phase != established || s != m.cur || s.theirsIs != nil {
-		m.refuse(s, isakmp.CreateChildSA, ike2.TemporaryFailure)
-		return
-	}
 	ke, ok1 := ike2.Find[*ike2.KE](ps)
 	ni, ok2 := ike2.Find[*ike2.Nonce](ps)
 	if !ok1 || !ok2 {
@@ -224,8 +220,8 @@ func (m *machine) respondRekeyIKE(s *ikeSA, sap *ike2.SA, ps []ike2.Payload) {
 
 // acceptRekeyIKE stores, answers and moves over, unless our own rekey is outstanding: then its answer decides.
 func (m *machine) acceptRekeyIKE(s, next *ikeSA, answer []ike2.Payload) {
-	if s.phase != established || s != m.cur {
-		// Our own rekey was done while we computed: only the peer noticed the collision (RFC 7296 §2.8.2).
+	if s.phase != established || s != m.cur || s.theirsIs != nil {
+		// It is being closed, or rekeyed already: by us while we computed, and only the peer noticed (RFC 7296 §2.8.2).
 		m.refuse(s, isakmp.CreateChildSA, ike2.TemporaryFailure)
 		m.exchange(ike.ExchangeEnded, s, isakmp.CreateChildSA)
 		return

@@ -45,8 +45,6 @@ func (m *machine) respondRekeyChild(s *ikeSA, n *ike2.Notify, ps []ike2.Payload)
 	case old == nil:
 		m.debugf("Peer rekeys %v, which we do not have", spi)
 		m.respond(s, isakmp.CreateChildSA, []ike2.Payload{&ike2.Notify{Protocol: n.Protocol, SPI: n.SPI, Kind: ike2.ChildSANotFound}})
-	case old.state == deleting || old.heir != nil && old.heir.spec.Initiator:
-		m.refuse(s, isakmp.CreateChildSA, ike2.TemporaryFailure)
 	default:
 		m.respondChild(s, ps, old)
 	}
@@ -163,7 +161,7 @@ func tsAnswer(d deal) []ike2.Payload {
 func (m *machine) acceptChild(s *ikeSA, d deal, chosen ike2.Proposal, ts []ike2.Payload, first bool, ke *ike2.KE, then func(*child, []ike2.Payload)) {
 	refuse := func() { then(nil, []ike2.Payload{&ike2.Notify{Kind: ike2.NoAdditionalSAs}}) }
 	if old := d.old; old != nil && (old.heir != nil || old.state >= deleting) {
-		// Our own rekey was done while we computed: only the peer noticed the collision (RFC 7296 §2.8.1).
+		// We are closing it (RFC 7296 §2.25.1), or our own rekey is done and only the peer noticed the collision (§2.8.1).
 		then(nil, []ike2.Payload{&ike2.Notify{Kind: ike2.TemporaryFailure}})
 		return
 	}
