@@ -93,7 +93,7 @@ func (p *Peer) down(s *session, cause sa.TombReason) {
 	}
 	p.boot.failures = 0
 	p.boot.pause = p.jitter(againWithin)
-	if cause == sa.TombPeerDeleted {
+	if cause == sa.TombPeerDeleted || cause == sa.TombIKEDeleted {
 		p.boot.pause = firstPause + p.jitter(firstPause)
 	}
 }
