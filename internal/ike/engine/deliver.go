@@ -32,7 +32,7 @@ func (e *Engine) Deliver(local, remote netip.AddrPort, msg []byte) bool {
 		if len(e.candidates(d)) == 0 {
 			return e.drop(reason.IKENoPolicy)
 		}
-		return e.shardOf(remote.Addr()).offer(mail{in: d, header: h, at: e.opt.Now()})
+		return e.shardOf(remote.Addr()).offerFirst(mail{in: d, header: h, at: e.opt.Now()})
 	}
 	spi := h.ReceiverSPI()
 	i := int(spi & (maxShards - 1))

@@ -262,6 +262,51 @@ func TestTicksComeAtTheDeadline(t *testing.T) {
 	})
 }
 
+func TestAMachineThatIsAlwaysDueDoesNotSpinTheLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, ps := newDiary(t), &puppets{}
+		ticks := 0
+		ps.react = func(m *puppet, now time.Time, in ike.Input) []ike.Effect {
+			switch in.(type) {
+			case ike.Datagram:
+				m.deadline = now
+			case ike.Tick:
+				ticks++
+			}
+			return nil
+		}
+		o := d.options(configOf(peerOf(0, addrA, addrB)))
+		o.Maker = ps
+		e := launch(t, o)
+		e.Post(0, ike.Command{Verb: ike.VerbInitiate})
+		synctest.Wait()
+		e.Deliver(endA(), endB(), to(ps.of(0).spi))
+		time.Sleep(20*time.Millisecond + breath/2)
+		if ticks < 20 || ticks > 22 {
+			t.Errorf("%d ticks in 20 ms", ticks)
+		}
+	})
+}
+
+func TestFirstMessagesLeaveRoomInTheMailbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, ps := newDiary(t), &puppets{}
+		held := make(chan struct{})
+		o := d.options(configOf(peerOf(0, addrA, addrB)))
+		o.Maker, o.Mailbox = ps, 8
+		e := launch(t, o)
+		e.shards[0].urgent(func() { <-held })
+		synctest.Wait()
+		for i := range byte(8) {
+			e.Deliver(endA(), endB(), opening(1, i))
+		}
+		if d.dropped(reason.IKEMailboxFull) != 2 || !e.Deliver(endA(), endB(), to(0x100)) || !e.Post(0, ike.Acquire{}) {
+			t.Errorf("drops %v", d.drops)
+		}
+		close(held)
+	})
+}
+
 func TestSPIsInUseAreSkippedAndGivenUpAfterAFew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, ps := newDiary(t), &puppets{}

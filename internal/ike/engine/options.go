@@ -99,8 +99,9 @@ const (
 	cookiesPerPeer  = 2               // half-open IKE SAs of one peer from which it is asked for cookies
 	staleAfter      = 2 * time.Second // a first message that waited longer is not answered (protocol.md §2.8)
 	spiTries        = 16
-	fewPeers        = 8  // so many begin at once; more are spread
-	spreadPerSecond = 50 // peers that begin in a second (protocol.md §2.8)
+	breath          = time.Millisecond // between two Ticks of one peer
+	fewPeers        = 8                // so many begin at once; more are spread
+	spreadPerSecond = 50               // peers that begin in a second (protocol.md §2.8)
 	leastSpread     = 5 * time.Second
 )
 

@@ -47,6 +47,14 @@ func newShard(e *Engine, i int) *shard {
 		peers: map[sa.Owner]*entry{}, claims: map[isakmp.SPI]*entry{}}
 }
 
+// offerFirst is offer for first messages, which need no key to be made: they leave room for the others.
+func (s *shard) offerFirst(m mail) bool {
+	if 4*len(s.mail) >= 3*cap(s.mail) {
+		return s.e.drop(reason.IKEMailboxFull)
+	}
+	return s.offer(m)
+}
+
 // offer puts m into the mailbox, or counts that it is full.
 func (s *shard) offer(m mail) bool {
 	select {
@@ -113,14 +121,16 @@ func (s *shard) doUrgent() {
 	}
 }
 
-// tick steps every peer whose deadline has come.
+// tick steps every peer whose deadline has come. One that is due again at once waits a moment: no machine makes the
+// loop spin.
 func (s *shard) tick() {
 	now := s.e.opt.Now()
-	for range s.entries { // each once: one that wants a Tick at once again waits for the next turn
-		if len(s.timers) == 0 || s.timers[0].deadline.After(now) {
-			return
+	for len(s.timers) > 0 && !s.timers[0].deadline.After(now) {
+		en := s.timers[0]
+		s.step(en, ike.Tick{})
+		if en.index >= 0 && !en.deadline.After(now) {
+			s.timers.set(en, now.Add(breath))
 		}
-		s.step(s.timers[0], ike.Tick{})
 	}
 }
 

@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lockstep/internal/ike"
+	"lockstep/internal/sa"
+	"lockstep/internal/wire/isakmp"
+)
+
+// Whatever the network did to calls, rekeys and clears of both ends: once it heals, both have the same children, and at
+// least one.
+func TestBothEndsAgreeOnceABadNetworkHeals(t *testing.T) {
+	for seed := range uint64(12) {
+		synctest.Test(t, func(t *testing.T) { storm(t, seed) })
+	}
+}
+
+func storm(t *testing.T, seed uint64) {
+	n := newNetwork(t)
+	dice := rand.New(rand.NewPCG(seed, 1))
+	bad := true
+	n.lose = func(*gateway, isakmp.Header) bool { return bad && dice.Float64() < 0.3 }
+	n.delay = func(*gateway, isakmp.Header) time.Duration {
+		if !bad {
+			return oneWay
+		}
+		return time.Duration(dice.IntN(200)) * time.Millisecond
+	}
+	a := n.gateway("a", configOf(peerOf(0, addrA, addrB)), addrA, nil)
+	b := n.gateway("b", configOf(peerOf(0, addrB, addrA)), addrB, nil)
+	a.e.Start()
+	b.e.Start()
+	verbs := []ike.Verb{ike.VerbRekeyChild, ike.VerbRekeyIKE, ike.VerbClearIKE, ike.VerbClearChild, ike.VerbLiveness, ike.VerbInitiate, ike.VerbRekeyChild}
+	ends := []*gateway{a, b}
+	asked := []uint64{0, 0}
+	for range 40 {
+		time.Sleep(time.Duration(dice.IntN(20000)) * time.Millisecond)
+		i := dice.IntN(2)
+		asked[i]++
+		ends[i].do(ike.Command{Verb: verbs[dice.IntN(len(verbs))], Ref: asked[i]})
+	}
+	bad = false
+	time.Sleep(20 * time.Minute)
+	synctest.Wait()
+	for i, g := range ends {
+		g.wantOneOutcomeEach(asked[i])
+	}
+	n.wantSameChildren(a, b)
+	if t.Failed() {
+		t.Logf("seed %d", seed)
+	}
+}
+
+func (g *gateway) wantOneOutcomeEach(last uint64) {
+	g.net.t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := map[uint64]int{}
+	for _, o := range g.outcomes {
+		n[o.Ref]++
+	}
+	for ref := uint64(1); ref <= last; ref++ {
+		if n[ref] != 1 {
+			g.net.t.Errorf("%s: %d outcomes of command %d", g.name, n[ref], ref)
+		}
+	}
+	if len(n) != int(last) {
+		g.net.t.Errorf("%s: outcomes of %d commands, %d were given", g.name, len(n), last)
+	}
+}
+
+// wantSameChildren: at least one, the same SPIs crosswise, both halves.
+func (n *network) wantSameChildren(a, b *gateway) {
+	n.t.Helper()
+	pa, pb := a.table.Snapshot(), b.table.Snapshot()
+	theirs := map[[2]sa.SPI]bool{}
+	for _, p := range pb {
+		theirs[[2]sa.SPI{p.Child.Out, p.Child.In}] = p.Both
+	}
+	ok := len(pa) > 0 && len(pa) == len(pb)
+	for _, p := range pa {
+		ok = ok && p.Both && theirs[[2]sa.SPI{p.Child.In, p.Child.Out}]
+	}
+	if !ok {
+		last := n.trace[max(0, len(n.trace)-60):]
+		n.t.Errorf("children differ\na %v\nb %v\n%s", pairs(pa), pairs(pb), strings.Join(last, "\n"))
+	}
+}
