@@ -17,6 +17,9 @@ type SendWindow struct {
 	due      time.Time
 }
 
+// SendFrom is a window whose next request has Message ID next.
+func SendFrom(next uint32) SendWindow { return SendWindow{next: next} }
+
 // Idle says that no request is outstanding, so that the next may go.
 func (w *SendWindow) Idle() bool { return !w.waiting }
 
@@ -104,6 +107,9 @@ type RecvWindow struct {
 	request  []byte // being processed, or answered by response
 	response []byte
 }
+
+// RecvFrom is a window that expects Message ID next.
+func RecvFrom(next uint32) RecvWindow { return RecvWindow{next: next} }
 
 // Expected is the Message ID of the next new request.
 func (w *RecvWindow) Expected() uint32 { return w.next }

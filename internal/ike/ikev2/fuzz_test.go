@@ -18,50 +18,52 @@ func FuzzDatagrams(f *testing.F) {
 	f.Add([]byte{1, 0, 20, 255, 2, 30, 7, 3, 0})
 	f.Add([]byte{3, 0, 1, 1, 19, 32, 2, 33, 1, 3, 1, 1, 0, 30, 9})
 	f.Add(append([]byte{4, 60}, bytes.Repeat([]byte{33, 0, 0, 8}, 15)...))
-	f.Fuzz(func(t *testing.T, script []byte) {
-		l := newLab(t)
-		l.up()
-		next := func() byte {
-			if len(script) == 0 {
-				return 0
-			}
-			b := script[0]
-			script = script[1:]
-			return b
+	f.Fuzz(fuzzScript)
+}
+
+func fuzzScript(t *testing.T, script []byte) {
+	l := newLab(t)
+	l.up()
+	next := func() byte {
+		if len(script) == 0 {
+			return 0
 		}
-		for n := 0; len(script) > 0 && n < 50; n++ {
-			switch next() % 6 {
-			case 0: // the fuzzer's octets
-				k := min(int(next()), len(script))
-				l.forge(script[:k])
-				script = script[k:]
-			case 1, 2: // a true message with one octet changed
-				p := l.b.sent[int(next())%len(l.b.sent)].msg
-				p = bytes.Clone(p)
-				p[int(next())%len(p)] ^= next() | 1
-				l.forge(p)
-			case 3: // something true begins
-				l.a.command(ike.Command{Verb: []ike.Verb{ike.VerbRekeyChild, ike.VerbRekeyIKE, ike.VerbLiveness}[next()%3]})
-			case 4: // a true header, the fuzzer's content
-				k := min(int(next()), len(script))
-				h := l.b.mach().cur.header(isakmp.Exchange(34+next()%5), next()%2 == 1, uint32(next()%4))
-				h.NextPayload, h.Length = next(), uint32(isakmp.HeaderLen+k)
-				if k > len(script) {
-					k = len(script)
-					h.Length = uint32(isakmp.HeaderLen + k)
-				}
-				l.forge(append(h.Append(nil), script[:k]...))
-				script = script[k:]
-			case 5:
-				l.advance(time.Duration(next()) * 10 * time.Millisecond)
+		b := script[0]
+		script = script[1:]
+		return b
+	}
+	for n := 0; len(script) > 0 && n < 50; n++ {
+		switch next() % 6 {
+		case 0: // the fuzzer's octets
+			k := min(int(next()), len(script))
+			l.forge(script[:k])
+			script = script[k:]
+		case 1, 2: // a true message with one octet changed
+			p := l.b.sent[int(next())%len(l.b.sent)].msg
+			p = bytes.Clone(p)
+			p[int(next())%len(p)] ^= next() | 1
+			l.forge(p)
+		case 3: // something true begins
+			l.a.command(ike.Command{Verb: []ike.Verb{ike.VerbRekeyChild, ike.VerbRekeyIKE, ike.VerbLiveness}[next()%3]})
+		case 4: // a true header, the fuzzer's content
+			k := min(int(next()), len(script))
+			h := l.b.mach().cur.header(isakmp.Exchange(34+next()%5), next()%2 == 1, uint32(next()%4))
+			h.NextPayload, h.Length = next(), uint32(isakmp.HeaderLen+k)
+			if k > len(script) {
+				k = len(script)
+				h.Length = uint32(isakmp.HeaderLen + k)
 			}
-			if l.a.closed != "" || l.b.closed != "" {
-				t.Fatalf("closed: %q %q", l.a.closed, l.b.closed)
-			}
+			l.forge(append(h.Append(nil), script[:k]...))
+			script = script[k:]
+		case 5:
+			l.advance(time.Duration(next()) * 10 * time.Millisecond)
 		}
-		l.settle(1)
-		l.mustWork()
-	})
+		if l.a.closed != "" || l.b.closed != "" {
+			t.Fatalf("closed: %q %q", l.a.closed, l.b.closed)
+		}
+	}
+	l.settle(1)
+	l.mustWork()
 }
 
 // forge gives a what nobody sealed, and compares its state before and after.

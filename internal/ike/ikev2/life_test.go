@@ -333,3 +333,17 @@ func foreign(p *packet) {
 	p.msg = m.Append(nil)
 	p.from.mach().cur.sendInit = p.msg
 }
+
+func TestIKESAIsRekeyedBeforeItsMessageIDsEnd(t *testing.T) {
+	l := newLab(t)
+	l.up()
+	first := l.a.m.Status().LocalSPI
+	l.a.mach().cur.send = ike.SendFrom(1<<32 - 1<<15)
+	l.b.mach().cur.recv = ike.RecvFrom(1<<32 - 1<<15)
+	l.a.command(ike.Command{Verb: ike.VerbLiveness, Ref: 5})
+	l.advance(time.Minute)
+	l.a.want(5, ike.OK)
+	if st := l.a.m.Status(); st.LocalSPI == first || st.SendMID > 10 {
+		t.Errorf("status %+v", st)
+	}
+}

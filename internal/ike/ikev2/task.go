@@ -121,6 +121,9 @@ func (m *machine) request(s *ikeSA, e isakmp.Exchange, ps []ike2.Payload, schedu
 
 func (m *machine) requestBytes(s *ikeSA, e isakmp.Exchange, msg []byte, schedule ike.Schedule) {
 	m.exchangeOver(s)
+	if s.send.Exhausted() && !s.rekeyAt.IsZero() {
+		s.rekeyAt = m.now // RFC 7296 §2.2: Message IDs must not wrap
+	}
 	s.asking = e
 	s.send.Start(m.now, msg, schedule)
 	m.exchange(ike.ExchangeStarted, s, e)
