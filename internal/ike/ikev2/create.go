@@ -14,9 +14,6 @@ type createTask struct {
 	orders
 	wish  childWish
 	offer *childOffer
-	group uint16 // of the key exchange; 0: none
-	again int    // INVALID_KE_PAYLOAD retries
-	next  *child // made; becomes the heir of wish.old
 }
 
 // start makes a fresh offer. A rekey of what is gone, or replaced by the peer meanwhile, has nothing to ask any more.
@@ -35,14 +32,11 @@ func (t *createTask) start(m *machine, s *ikeSA) {
 		return
 	}
 	t.offer = offer
-	if t.group == 0 {
-		t.group = m.peer.IPsec.PFS
-	}
-	if t.group == 0 {
+	ke, group := m.cfg.Env.KE, m.peer.IPsec.PFS
+	if group == 0 {
 		t.ask(m, s)
 		return
 	}
-	ke, group := m.cfg.Env.KE, t.group
 	m.compute(slow(group), func() (any, error) { return ke(group) }, func(v any, err error) {
 		kx, ok := v.(suite.KeyExchange)
 		if err != nil || !ok {
@@ -92,12 +86,12 @@ func (t *createTask) answer(m *machine, s *ikeSA, ps []ike2.Payload) {
 		t.made(m, s, ps, nil)
 		return
 	}
-	if !ok || ke.Group != t.group {
+	if !ok || ke.Group != kx.Group() {
 		t.misanswered(m, s, ps, ike.ErrAnswer)
 		return
 	}
 	public := ke.Data
-	m.compute(slow(t.group), func() (any, error) { return kx.Shared(public) }, func(v any, err error) {
+	m.compute(slow(kx.Group()), func() (any, error) { return kx.Shared(public) }, func(v any, err error) {
 		shared, ok := v.([]byte)
 		if err != nil || !ok {
 			t.misanswered(m, s, ps, err)
@@ -154,16 +148,13 @@ func (t *createTask) replaceOld(m *machine, c *child) {
 	}
 }
 
-// refused takes the peer's error; none of them costs the IKE SA (RFC 7296 §1.3).
+// refused takes the peer's error; none of them costs the IKE SA (RFC 7296 §1.3). INVALID_KE_PAYLOAD is one of them: we
+// offer one group, so there is no other to try.
 func (t *createTask) refused(m *machine, s *ikeSA, n *ike2.Notify) {
 	m.finish(s)
 	old := t.wish.old
 	replacedByPeer := old != nil && (old.rival != nil || old.heir != nil || !old.live())
 	switch {
-	case n.Kind == ike2.InvalidKEPayload && t.regroup(m, n):
-		m.release(t.offer)
-		m.queue = append([]task{t}, m.queue...) // a new exchange, SPI and nonce (RFC 7296 §1.3)
-		return
 	case replacedByPeer:
 		// The peer's own rekey did it (RFC 7296 §2.8.1), or its Delete (§2.25.1); then a fresh one may be wanted.
 		m.release(t.offer)
@@ -191,17 +182,6 @@ func (t *createTask) later(m *machine, n *ike2.Notify) {
 		m.wantChildLater()
 	}
 	t.end(m, ike.Refused, n.Kind.String())
-}
-
-// regroup takes the group that an INVALID_KE_PAYLOAD asks for, if it is one that we offered, or offered none.
-func (t *createTask) regroup(m *machine, n *ike2.Notify) bool {
-	group, ok := n.WantedGroup()
-	if !ok || t.again >= maxKERetries || group == t.group || !offers(t.offer.proposals, group) {
-		return false
-	}
-	t.again++
-	t.group = group
-	return true
 }
 
 // notFound: the peer has lost the SA too. It is removed without a word, and a fresh child made (RFC 7296 §2.25).

@@ -1,7 +1,6 @@
 package ikev2
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -161,12 +160,4 @@ func (w childWish) rekeyNotify() *ike2.Notify {
 		return ike2.NotifyChild(ike2.RekeySA, uint32(w.lost))
 	}
 	return nil
-}
-
-// spi32 reads an SPI that a notify about a child carries.
-func spi32(b []byte) (sa.SPI, bool) {
-	if len(b) != 4 {
-		return 0, false
-	}
-	return sa.SPI(binary.BigEndian.Uint32(b)), true
 }

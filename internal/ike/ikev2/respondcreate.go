@@ -36,7 +36,8 @@ func (m *machine) respondCreate(s *ikeSA, ps []ike2.Payload) {
 // respondRekeyChild finds the child that REKEY_SA names by the sender's inbound SPI, which is our outbound one (RFC 7296
 // §1.3.3).
 func (m *machine) respondRekeyChild(s *ikeSA, n *ike2.Notify, ps []ike2.Payload) {
-	spi, _ := spi32(n.SPI)
+	named, _ := n.ChildSPI()
+	spi := sa.SPI(named)
 	old := m.childOut(spi)
 	switch {
 	case old == nil && m.creating(s):
@@ -90,66 +91,71 @@ func (m *machine) useLater(c, old *child) {
 }
 
 // childFromRequest negotiates and installs the inbound half of a child that the peer asks for. then gets the child and
-// the payloads of the answer, or nil and the refusal, which never is INVALID_SYNTAX: that would cost the IKE SA.
+// the payloads of the answer, or nil and the refusal.
 func (m *machine) childFromRequest(s *ikeSA, e isakmp.Exchange, ps []ike2.Payload, old *child, then func(*child, []ike2.Payload)) {
-	refuse := func(n *ike2.Notify) { then(nil, []ike2.Payload{n}) }
-	sap, _ := ike2.Find[*ike2.SA](ps)
-	tsi, tsr := ike2.FindTS(ps, true), ike2.FindTS(ps, false)
-	ke, _ := ike2.Find[*ike2.KE](ps)
-	d := deal{ni: s.ni, nr: s.nr, old: old, wishLocal: m.cfg.tsLocal(), wishRemote: m.cfg.tsRemote()}
 	first := e == isakmp.IKEAuth
+	d, refusal := m.dealFrom(s, first, ps)
+	if refusal != nil {
+		then(nil, []ike2.Payload{refusal})
+		return
+	}
+	d.old = old
+	var group uint16
+	ke, _ := ike2.Find[*ike2.KE](ps)
+	if ke != nil {
+		group = ke.Group
+	}
+	sap, _ := ike2.Find[*ike2.SA](ps)
+	pfs := childWish{first: first}.pfs(m)
+	chosen, answer, ok := ike.ChooseESP(m.peer.IPsec.TransformSets, pfs, sap.Proposals, group)
+	d.suite = chosen
+	switch {
+	case !ok:
+		ours := &ike2.SA{Proposals: ike.OfferESP(m.peer.IPsec.TransformSets, pfs, 0)}
+		m.report(event.IKENoProposal(m.path.remote, "ESP", ours.String(), sap.String()))
+		then(nil, []ike2.Payload{&ike2.Notify{Kind: ike2.NoProposalChosen}})
+	case chosen.Group == 0:
+		m.acceptChild(s, d, answer, first, nil, then)
+	case ke == nil || chosen.Group != ke.Group:
+		then(nil, []ike2.Payload{ike2.NotifyInvalidKE(chosen.Group)})
+	default:
+		m.agree(chosen.Group, ke.Data, func(own, shared []byte, err error) {
+			if err != nil {
+				m.drop(reason.IKEMalformed)
+				then(nil, []ike2.Payload{&ike2.Notify{Kind: ike2.NoProposalChosen}})
+				return
+			}
+			d.shared = shared
+			m.acceptChild(s, d, answer, first, &ike2.KE{Group: chosen.Group, Data: own}, then)
+		})
+	}
+}
+
+// dealFrom takes nonces and selectors of a request. A refusal never is INVALID_SYNTAX: that would cost the IKE SA.
+func (m *machine) dealFrom(s *ikeSA, first bool, ps []ike2.Payload) (deal, *ike2.Notify) {
+	d := deal{ni: s.ni, nr: s.nr, wishLocal: m.cfg.tsLocal(), wishRemote: m.cfg.tsRemote()}
+	if len(m.children) >= maxChildren {
+		return d, &ike2.Notify{Kind: ike2.NoAdditionalSAs}
+	}
 	if !first {
 		ni, ok := ike2.Find[*ike2.Nonce](ps)
 		if !ok || !goodNonce(ni.Data, s.suite.PRF) {
-			refuse(&ike2.Notify{Kind: ike2.NoProposalChosen})
-			return
+			return d, &ike2.Notify{Kind: ike2.NoProposalChosen}
 		}
 		d.ni, d.nr = ni.Data, m.nonce()
 	}
+	tsi, tsr := ike2.FindTS(ps, true), ike2.FindTS(ps, false)
 	if tsi == nil || tsr == nil || d.nr == nil {
-		refuse(&ike2.Notify{Kind: ike2.NoProposalChosen})
-		return
-	}
-	if len(m.children) >= maxChildren {
-		refuse(&ike2.Notify{Kind: ike2.NoAdditionalSAs})
-		return
+		return d, &ike2.Notify{Kind: ike2.NoProposalChosen}
 	}
 	// RFC 7296 §2.9: TSi is the initiator's side, so for us the remote one.
 	d.tsRemote = ike.Narrow(tsi.Selectors, d.wishRemote)
 	d.tsLocal = ike.Narrow(tsr.Selectors, d.wishLocal)
 	if len(d.tsLocal) == 0 || len(d.tsRemote) == 0 {
 		m.report(event.IKESelectorsRefused(m.path.remote, selectorText(d.wishLocal)+" to "+selectorText(d.wishRemote), tsr.String()+" to "+tsi.String()))
-		refuse(&ike2.Notify{Kind: ike2.TSUnacceptable})
-		return
+		return d, &ike2.Notify{Kind: ike2.TSUnacceptable}
 	}
-	var group uint16
-	if ke != nil {
-		group = ke.Group
-	}
-	chosen, answer, ok := ike.ChooseESP(m.peer.IPsec.TransformSets, childWish{first: first}.pfs(m), sap.Proposals, group)
-	if !ok {
-		m.report(event.IKENoProposal(m.path.remote, "ESP", (&ike2.SA{Proposals: ike.OfferESP(m.peer.IPsec.TransformSets, childWish{first: first}.pfs(m), 0)}).String(), sap.String()))
-		refuse(&ike2.Notify{Kind: ike2.NoProposalChosen})
-		return
-	}
-	d.suite = chosen
-	if chosen.Group == 0 {
-		m.acceptChild(s, d, answer, tsAnswer(d), first, nil, then)
-		return
-	}
-	if ke == nil || chosen.Group != ke.Group {
-		refuse(ike2.NotifyInvalidKE(chosen.Group))
-		return
-	}
-	m.agree(chosen.Group, ke.Data, func(own, shared []byte, err error) {
-		if err != nil {
-			m.drop(reason.IKEMalformed)
-			refuse(&ike2.Notify{Kind: ike2.NoProposalChosen})
-			return
-		}
-		d.shared = shared
-		m.acceptChild(s, d, answer, tsAnswer(d), first, &ike2.KE{Group: chosen.Group, Data: own}, then)
-	})
+	return d, nil
 }
 
 // tsAnswer are TSi and TSr as narrowed.
@@ -158,7 +164,7 @@ func tsAnswer(d deal) []ike2.Payload {
 }
 
 // acceptChild allocates our SPI, derives the keys and installs the inbound half.
-func (m *machine) acceptChild(s *ikeSA, d deal, chosen ike2.Proposal, ts []ike2.Payload, first bool, ke *ike2.KE, then func(*child, []ike2.Payload)) {
+func (m *machine) acceptChild(s *ikeSA, d deal, chosen ike2.Proposal, first bool, ke *ike2.KE, then func(*child, []ike2.Payload)) {
 	refuse := func() { then(nil, []ike2.Payload{&ike2.Notify{Kind: ike2.NoAdditionalSAs}}) }
 	if old := d.old; old != nil && (old.heir != nil || old.state >= deleting) {
 		// We are closing it (RFC 7296 §2.25.1), or our own rekey is done and only the peer noticed the collision (§2.8.1).
@@ -199,7 +205,7 @@ func (m *machine) acceptChild(s *ikeSA, d deal, chosen ike2.Proposal, ts []ike2.
 		if c.state == installing {
 			c.state = receiving
 		}
-		then(c, append(ps, ts...))
+		then(c, append(ps, tsAnswer(d)...))
 	})
 }
 
