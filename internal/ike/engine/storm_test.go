@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lockstep/internal/ike"
+	"lockstep/internal/policy"
 	"lockstep/internal/sa"
 	"lockstep/internal/wire/isakmp"
 )
@@ -31,8 +32,13 @@ func storm(t *testing.T, seed uint64) {
 		}
 		return time.Duration(dice.IntN(200)) * time.Millisecond
 	}
-	a := n.gateway("a", configOf(peerOf(0, addrA, addrB)), addrA, nil)
-	b := n.gateway("b", configOf(peerOf(0, addrB, addrA)), addrB, nil)
+	watchful := func(p *policy.Peer) *policy.Config { // without traffic only periodic checks find a peer that gave up
+		c := configOf(p)
+		c.DPDDefault = &policy.DPD{Interval: 30 * time.Second, Retry: 2 * time.Second, Periodic: true}
+		return c
+	}
+	a := n.gateway("a", watchful(peerOf(0, addrA, addrB)), addrA, nil)
+	b := n.gateway("b", watchful(peerOf(0, addrB, addrA)), addrB, nil)
 	a.e.Start()
 	b.e.Start()
 	verbs := []ike.Verb{ike.VerbRekeyChild, ike.VerbRekeyIKE, ike.VerbClearIKE, ike.VerbClearChild, ike.VerbLiveness, ike.VerbInitiate, ike.VerbRekeyChild}
@@ -82,7 +88,7 @@ func (n *network) wantSameChildren(a, b *gateway) {
 	for _, p := range pb {
 		theirs[[2]sa.SPI{p.Child.Out, p.Child.In}] = p.Both
 	}
-	ok := len(pa) > 0 && len(pa) == len(pb)
+	ok := len(pa) > 0 && len(pa) == len(pb) && len(a.ikeSAs()) == len(b.ikeSAs())
 	for _, p := range pa {
 		ok = ok && p.Both && theirs[[2]sa.SPI{p.Child.In, p.Child.Out}]
 	}

@@ -37,7 +37,7 @@ func (p *Peer) noticed(s *session, n ike.Notice) ike.Notice {
 		p.down(s, n.Cause)
 	case ike.ChildUp:
 		p.later(func() { p.childWorks(s) })
-	case ike.FirstInboundOK:
+	case ike.FirstInboundOK, ike.PeerAlive:
 		p.later(func() { p.proven(s) })
 	}
 	return n

@@ -89,22 +89,29 @@ func (p *Peer) lost(winner *session) *session {
 	return nil
 }
 
-// decide is called whenever a child works: if an SA of ours lost a crossing, the winner is put to the proof.
+// decide is called whenever a child works: if an SA of ours lost a crossing, the winner is to be proven. The peer, who
+// initiated it, may not have our answer to its IKE_AUTH yet: only if nothing comes over it by itself it is asked.
 func (p *Peer) decide() {
-	for _, winner := range p.all() {
-		if !winner.live() || !winner.childUp || winner.proving || p.lost(winner) == nil {
-			continue
+	for _, winner := range p.sessions {
+		if winner.live() && winner.childUp && !winner.proving && p.lost(winner) != nil {
+			winner.proving, winner.proveAt = true, p.now.Add(proofWait)
 		}
-		winner.proving = true
-		p.ask(winner, p.mine(ike.Command{Verb: ike.VerbLiveness, Why: "crossing calls"}, func(o ike.Outcome) {
-			if o.Result == ike.OK {
-				p.later(func() { p.proven(winner) })
-			}
-		}))
 	}
 }
 
-// proven: traffic or an answer came over s, so the peer has it and its child; what lost against it may go.
+func (p *Peer) prove(winner *session) {
+	winner.proveAt = time.Time{}
+	if !winner.live() || p.lost(winner) == nil {
+		return
+	}
+	p.ask(winner, p.mine(ike.Command{Verb: ike.VerbLiveness, Why: "crossing calls"}, func(o ike.Outcome) {
+		if o.Result == ike.OK {
+			p.later(func() { p.proven(winner) })
+		}
+	}))
+}
+
+// proven: traffic or a message came over s, so the peer has it and its child; what lost against it may go.
 func (p *Peer) proven(s *session) {
 	if !s.live() || !s.childUp {
 		return

@@ -123,6 +123,10 @@ func TestTheLowerSPIiLosesAndItsInitiatorDeletesItOnceTheWinnerIsProven(t *testi
 		t.Fatal("deleted before the winner has a child")
 	}
 	l.child(theirs, 0x2002)
+	if l.saw("r1<liveness") {
+		t.Fatal("asked before the peer can have our answer to its IKE_AUTH")
+	}
+	l.pass(proofWait)
 	if !l.saw("r1<liveness") || l.saw("i0<clear") {
 		t.Fatalf("the winner was not put to the proof: %v", l.trace)
 	}
@@ -138,14 +142,16 @@ func TestTheLowerSPIiLosesAndItsInitiatorDeletesItOnceTheWinnerIsProven(t *testi
 	}
 }
 
-func TestTrafficProvesTheWinnerToo(t *testing.T) {
-	l, ours, theirs := bothUp(t, 200)
-	theirs.react = func(ike.Input) []ike.Effect { return nil }
-	l.child(ours, 0x2001)
-	l.child(theirs, 0x2002)
-	l.makes(theirs, ike.Notice{Kind: ike.FirstInboundOK, In: 0x2002})
-	if l.count("i0<clear") != 1 {
-		t.Errorf("trace %v", l.trace)
+func TestTrafficOrAMessageProvesTheWinnerToo(t *testing.T) {
+	for _, sign := range []ike.NoticeKind{ike.FirstInboundOK, ike.PeerAlive} {
+		l, ours, theirs := bothUp(t, 200)
+		l.child(ours, 0x2001)
+		l.child(theirs, 0x2002)
+		l.makes(theirs, ike.Notice{Kind: sign})
+		l.pass(time.Minute)
+		if l.count("i0<clear") != 1 || l.saw("r1<liveness") {
+			t.Errorf("sign %d: trace %v", sign, l.trace)
+		}
 	}
 }
 

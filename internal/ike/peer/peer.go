@@ -20,6 +20,7 @@ const (
 	maxHeld     = 8                      // messages held back for an IKE SA that pauses
 	pauseLoser  = 5 * time.Second        // we call, so do they, and our SA would lose (protocol.md §2.6)
 	pauseWinner = 500 * time.Millisecond // the same, our SA would win, and the peer may not know our rule
+	proofWait   = 2 * time.Second        // the winner of a crossing may prove itself; then it is asked
 	childBy     = 5 * time.Second        // a new IKE SA should have its child by then
 	flapping    = 10 * time.Second       // an IKE SA that lived less counts as a failed attempt
 	firstPause  = time.Second            // between attempts to begin an IKE SA; doubles (protocol.md §2.6 Backoff)
@@ -139,7 +140,7 @@ func (p *Peer) Deadline() time.Time {
 		case s.paused():
 			d = earlier(d, s.pauseEnd)
 		default:
-			d = earlier(d, earlier(s.m.Deadline(), s.contactBy))
+			d = earlier(d, earlier(s.m.Deadline(), earlier(s.contactBy, s.proveAt)))
 		}
 	}
 	return d
@@ -159,6 +160,9 @@ func (p *Peer) tick() {
 		if due(p.now, s.contactBy) {
 			s.contactBy = time.Time{}
 			p.doubtOlder(s)
+		}
+		if due(p.now, s.proveAt) {
+			p.prove(s)
 		}
 	}
 	p.tickBoot()

@@ -39,6 +39,7 @@ type session struct {
 	contactBy time.Time // up, and its child is awaited
 	leaving   bool      // lost a crossing, its Delete is under way
 	proving   bool      // a lost crossing waits for proof that this one works
+	proveAt   time.Time // when it is asked for
 
 	pauseEnd time.Time // holds its inputs back until then
 	hadPause bool      // once is enough: a forger must not hold us up
