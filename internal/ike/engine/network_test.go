@@ -299,6 +299,29 @@ func TestAfterACrashInitialContactDiscardsTheOldSAs(t *testing.T) {
 	})
 }
 
+// Without INITIAL_CONTACT (a peer that never says it) the old SAs end by the check that the new one leads to.
+func TestAfterACrashWithoutInitialContactLivenessEndsTheOldSAs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a, b := n.pair()
+		a.e.Start()
+		time.Sleep(time.Minute)
+		lost := b.table.Snapshot()[0].Child.In
+		a.e.Kill()
+		a = n.gateway("a'", configOf(peerOf(0, addrA, addrB)), addrA, func(o *Options) { o.Restored = true })
+		a.e.Start()
+		time.Sleep(4*oneWay + slack)
+		if got := len(b.ikeSAs()); got != 2 {
+			t.Errorf("%d IKE SAs right after: nothing unproven may go", got)
+		}
+		time.Sleep(ike.ProbeSchedule().Total() + time.Second)
+		n.wantAgreement(a, b, 1, 1)
+		if tomb, ok := b.table.Tombstone(lost, time.Now()); !ok || tomb.Why != sa.TombDPD {
+			t.Errorf("tombstone %+v, %v", tomb, ok)
+		}
+	})
+}
+
 func TestStopDeletesEverythingAtThePeerWithinARoundTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)

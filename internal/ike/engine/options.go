@@ -79,6 +79,8 @@ type Options struct {
 	KE      func(group uint16) (suite.KeyExchange, error) // nil: from package suite and Rand; safe for concurrent use
 	Tuning  ikev2.Tuning
 	Frozen  bool // see Freeze
+	// Restored says that IKE SAs of before may come back from the store: INITIAL_CONTACT is then not said.
+	Restored bool
 	// HalfOpen is the number of half-open IKE SAs of which no more are begun; 0: 1000. From Config.CookieChallenge, or
 	// half of it, on cookies are asked for (RFC 7296 §2.6).
 	HalfOpen int

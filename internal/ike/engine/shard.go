@@ -31,6 +31,7 @@ type shard struct {
 	entries  []*entry // peers, and those that are leaving
 	claims   map[isakmp.SPI]*entry
 	timers   timers
+	leaving  int // entries that the configuration has no more
 	stopping bool
 }
 
@@ -168,7 +169,8 @@ func (s *shard) refuseMail() {
 
 // add makes a peer of this shard.
 func (s *shard) add(p *policy.Peer, frozen bool) *entry {
-	en := &entry{index: -1, p: peer.New(p, peer.Options{Env: s.env(), Maker: s.maker(), Source: s.e.opt.Source, Frozen: frozen})}
+	en := &entry{index: -1, p: peer.New(p, peer.Options{Env: s.env(), Maker: s.maker(), Source: s.e.opt.Source, Frozen: frozen,
+		Restored: s.e.opt.Restored})}
 	s.peers[en.p.Owner()] = en
 	s.entries = append(s.entries, en)
 	return en
@@ -182,6 +184,7 @@ func (s *shard) leave(o sa.Owner) {
 	}
 	delete(s.peers, o)
 	en.leaving = true
+	s.leaving++
 	s.step(en, ike.Command{Verb: ike.VerbShutdown, Why: "removed from the configuration"})
 }
 
@@ -227,9 +230,13 @@ func (s *shard) settle() {
 		}
 		return
 	}
+	if s.leaving == 0 {
+		return
+	}
 	s.entries = slices.DeleteFunc(s.entries, func(en *entry) bool {
 		gone := en.leaving && en.idle() && en.p.Empty()
 		if gone {
+			s.leaving--
 			s.timers.drop(en)
 		}
 		return gone

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -57,6 +58,50 @@ func storm(t *testing.T, seed uint64) {
 		g.wantOneOutcomeEach(asked[i])
 	}
 	n.wantSameChildren(a, b)
+	if t.Failed() {
+		t.Logf("seed %d", seed)
+	}
+}
+
+// Crashes of both ends, each with the loss of everything, under a network that loses one message in ten.
+func TestBothEndsAgreeAfterCrashes(t *testing.T) {
+	for seed := range uint64(12) {
+		synctest.Test(t, func(t *testing.T) { crashes(t, seed) })
+	}
+}
+
+func crashes(t *testing.T, seed uint64) {
+	n := newNetwork(t)
+	dice := rand.New(rand.NewPCG(seed, 2))
+	bad := true
+	n.lose = func(*gateway, isakmp.Header) bool { return bad && dice.Float64() < 0.1 }
+	boot := func(i int) *gateway {
+		at := []netip.Addr{addrA, addrB}
+		c := configOf(peerOf(0, at[i], at[1-i]))
+		c.DPDDefault = &policy.DPD{Interval: 30 * time.Second, Retry: 2 * time.Second, Periodic: true}
+		g := n.gateway([]string{"a", "b"}[i], c, at[i], nil)
+		g.e.Start()
+		return g
+	}
+	ends := []*gateway{boot(0), boot(1)}
+	for range 15 {
+		time.Sleep(time.Duration(dice.IntN(10000)) * time.Millisecond)
+		i := dice.IntN(2)
+		ends[i].e.Kill()
+		if dice.IntN(3) == 0 { // both at once: two cold starters
+			ends[1-i].e.Kill()
+			ends[1-i] = boot(1 - i)
+		}
+		time.Sleep(time.Duration(dice.IntN(100)) * time.Millisecond)
+		ends[i] = boot(i)
+	}
+	bad = false
+	time.Sleep(10 * time.Minute)
+	synctest.Wait()
+	n.wantSameChildren(ends[0], ends[1])
+	if got := len(ends[0].ikeSAs()); got != 1 {
+		t.Errorf("%d IKE SAs are left", got)
+	}
 	if t.Failed() {
 		t.Logf("seed %d", seed)
 	}

@@ -2,11 +2,13 @@ package peer
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
 	"lockstep/internal/ike"
 	"lockstep/internal/policy"
+	"lockstep/internal/reason"
 	"lockstep/internal/sa"
 )
 
@@ -139,7 +141,9 @@ func TestShutdownComesNotBack(t *testing.T) {
 	l.up(l.machines[0], false)
 	l.wantOutcome(l.step(ike.Command{Verb: ike.VerbShutdown, Ref: 1}), 1, ike.OK)
 	l.pass(time.Hour)
-	l.step(call(11, 1))
+	if got := drops(l.step(call(11, 1))); !slices.Equal(got, []reason.Drop{reason.IKENoPolicy}) {
+		t.Errorf("drops %v", got)
+	}
 	l.wantOutcome(l.step(ike.Command{Verb: ike.VerbInitiate, Ref: 2}), 2, ike.NotInitiable)
 	if len(l.machines) != 1 || !l.p.Quiet() || !l.p.Empty() {
 		t.Errorf("%d machines, quiet %v", len(l.machines), l.p.Quiet())
