@@ -48,6 +48,7 @@ func TestEffectsKeepTheirOrderAcrossSlowBarriers(t *testing.T) {
 		time.Sleep(time.Second)
 		e.Deliver(endA(), endB(), to(ps.of(0).spi))
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		d.wantLines("0s send before", "0s put", "2s stored",
 			"2s send done 1 <nil> <nil>", "2s send after persist", "2s install 5", "5s installed 5",
 			"5s send done 2 <nil> <nil>", "5s send after install",
@@ -258,6 +259,7 @@ func TestTicksComeAtTheDeadline(t *testing.T) {
 		time.Sleep(time.Second)
 		e.Deliver(endA(), endB(), to(ps.of(1).spi))
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		d.wantLines("1.5s send tick", "2.5s send tick")
 	})
 }
@@ -282,6 +284,7 @@ func TestAMachineThatIsAlwaysDueDoesNotSpinTheLoop(t *testing.T) {
 		synctest.Wait()
 		e.Deliver(endA(), endB(), to(ps.of(0).spi))
 		time.Sleep(20*time.Millisecond + breath/2)
+		synctest.Wait()
 		if ticks < 20 || ticks > 22 {
 			t.Errorf("%d ticks in 20 ms", ticks)
 		}
@@ -480,6 +483,7 @@ func TestFreezeHoldsBackStartUpAlone(t *testing.T) {
 		}
 		e.Freeze(false)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if ps.of(0) == nil {
 			t.Error("did not call when thawed")
 		}

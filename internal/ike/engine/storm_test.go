@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,14 +25,15 @@ func TestBothEndsAgreeOnceABadNetworkHeals(t *testing.T) {
 
 func storm(t *testing.T, seed uint64) {
 	n := newNetwork(t)
-	dice := rand.New(rand.NewPCG(seed, 1))
-	bad := true
-	n.lose = func(*gateway, isakmp.Header) bool { return bad && dice.Float64() < 0.3 }
+	dice, weather := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 3))
+	var bad atomic.Bool
+	bad.Store(true)
+	n.lose = func(*gateway, isakmp.Header) bool { return bad.Load() && weather.Float64() < 0.3 }
 	n.delay = func(*gateway, isakmp.Header) time.Duration {
-		if !bad {
+		if !bad.Load() {
 			return oneWay
 		}
-		return time.Duration(dice.IntN(200)) * time.Millisecond
+		return time.Duration(weather.IntN(200)) * time.Millisecond
 	}
 	watchful := func(p *policy.Peer) *policy.Config { // without traffic only periodic checks find a peer that gave up
 		c := configOf(p)
@@ -51,7 +53,7 @@ func storm(t *testing.T, seed uint64) {
 		asked[i]++
 		ends[i].do(ike.Command{Verb: verbs[dice.IntN(len(verbs))], Ref: asked[i]})
 	}
-	bad = false
+	bad.Store(false)
 	time.Sleep(20 * time.Minute)
 	synctest.Wait()
 	for i, g := range ends {
@@ -72,9 +74,10 @@ func TestBothEndsAgreeAfterCrashes(t *testing.T) {
 
 func crashes(t *testing.T, seed uint64) {
 	n := newNetwork(t)
-	dice := rand.New(rand.NewPCG(seed, 2))
-	bad := true
-	n.lose = func(*gateway, isakmp.Header) bool { return bad && dice.Float64() < 0.1 }
+	dice, weather := rand.New(rand.NewPCG(seed, 2)), rand.New(rand.NewPCG(seed, 4))
+	var bad atomic.Bool
+	bad.Store(true)
+	n.lose = func(*gateway, isakmp.Header) bool { return bad.Load() && weather.Float64() < 0.1 }
 	boot := func(i int) *gateway {
 		at := []netip.Addr{addrA, addrB}
 		c := configOf(peerOf(0, at[i], at[1-i]))
@@ -95,7 +98,7 @@ func crashes(t *testing.T, seed uint64) {
 		time.Sleep(time.Duration(dice.IntN(100)) * time.Millisecond)
 		ends[i] = boot(i)
 	}
-	bad = false
+	bad.Store(false)
 	time.Sleep(10 * time.Minute)
 	synctest.Wait()
 	n.wantSameChildren(ends[0], ends[1])
