@@ -17,6 +17,7 @@ import (
 	"lockstep/internal/reason"
 	"lockstep/internal/sa"
 	"lockstep/internal/sa/spi"
+	"lockstep/internal/suite"
 	"lockstep/internal/wire/isakmp"
 )
 
@@ -356,12 +357,24 @@ func withSPIs(first byte) func(*Options) {
 
 // One of two that crossed pauses, the other goes on; the tunnel is up as fast as if only one had called.
 func TestCrossingCallsConvergeToOneChildOnBothSides(t *testing.T) {
+	crossing(t, suite.GroupCurve25519)
+}
+
+// The arithmetic of this group goes off the loop: calls cross while barriers are open.
+func TestCrossingCallsOfASlowGroupConvergeToo(t *testing.T) { crossing(t, suite.GroupMODP2048) }
+
+func crossing(t *testing.T, group uint16) {
+	end := func(local, remote netip.Addr) *policy.Config {
+		p := peerOf(0, local, remote)
+		p.Proposals[0].Groups = []uint16{group}
+		return configOf(p)
+	}
 	for _, first := range [][2]byte{{0x10, 0xf0}, {0xf0, 0x10}} {
 		for _, later := range []time.Duration{0, 5, 15, 25, 45, 70} {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNetwork(t)
-				a := n.gateway("a", configOf(peerOf(0, addrA, addrB)), addrA, withSPIs(first[0]))
-				b := n.gateway("b", configOf(peerOf(0, addrB, addrA)), addrB, withSPIs(first[1]))
+				a := n.gateway("a", end(addrA, addrB), addrA, withSPIs(first[0]))
+				b := n.gateway("b", end(addrB, addrA), addrB, withSPIs(first[1]))
 				a.e.Start()
 				time.Sleep(later * time.Millisecond)
 				b.e.Start()

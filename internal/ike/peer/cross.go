@@ -27,11 +27,22 @@ func (p *Peer) yieldTo(theirs *session) {
 		pause := pauseLoser
 		if ours.spii > theirs.spii {
 			pause = pauseWinner
-			if theirs.m.Status().PeerLockstep {
-				continue
-			}
 		}
-		ours.hadPause, ours.pauseEnd = true, p.now.Add(pause)
+		ours.hadPause, ours.pauseEnd, ours.yieldsTo = true, p.now.Add(pause), theirs
+	}
+}
+
+// settlePauses ends pauses that have lost their sense: the peer's call came to nothing, or ours wins and the peer is
+// known to hold its own back.
+func (p *Peer) settlePauses() {
+	for _, ours := range p.all() {
+		if !ours.paused() {
+			continue
+		}
+		theirs := ours.yieldsTo
+		if theirs.closed || ours.spii > theirs.spii && theirs.m.Status().PeerLockstep {
+			p.resume(ours)
+		}
 	}
 }
 

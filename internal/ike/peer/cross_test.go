@@ -47,6 +47,15 @@ func TestACrossedCallOfOursPauses(t *testing.T) {
 	}
 }
 
+func TestAPauseEndsWithTheCallThatItIsFor(t *testing.T) {
+	l, ours, theirs := crossing(t, 200, false)
+	l.step(toSPI(ours))
+	l.makes(theirs, ike.Closed{Why: "its key exchange value is refused"})
+	if !l.saw("i0<msg") {
+		t.Error("still paused")
+	}
+}
+
 func TestAForgerPausesACallOnce(t *testing.T) {
 	l, ours, _ := crossing(t, 200, false)
 	l.pass(pauseLoser)

@@ -120,15 +120,21 @@ func (p *Peer) Step(now time.Time, in ike.Input) []ike.Effect {
 
 // flush does what the effects so far lead to, and returns all.
 func (p *Peer) flush() []ike.Effect {
+	p.followUp()
+	p.settlePauses()
+	p.followUp()
+	p.settleBoot()
+	out := p.out
+	p.out = nil
+	return out
+}
+
+func (p *Peer) followUp() {
 	for len(p.todo) > 0 {
 		next := p.todo[0]
 		p.todo = p.todo[1:]
 		next()
 	}
-	p.settleBoot()
-	out := p.out
-	p.out = nil
-	return out
 }
 
 // Deadline is when a Tick is wanted; zero: never.

@@ -43,6 +43,7 @@ type session struct {
 
 	pauseEnd time.Time // holds its inputs back until then
 	hadPause bool      // once is enough: a forger must not hold us up
+	yieldsTo *session  // the peer's call for which it pauses
 	held     []ike.Input
 }
 
