@@ -386,6 +386,8 @@ func TestStopWaitsForAnswersSoLongAndASecondStopNotAtAll(t *testing.T) {
 			o := d.options(configOf(peerOf(0, addrA, addrB)))
 			o.Maker = ps
 			e := launch(t, o)
+			e.Freeze(false) // a loop that was idle once still waits at the end
+			synctest.Wait()
 			e.Start()
 			synctest.Wait()
 			if c.second {
@@ -411,6 +413,32 @@ func TestKillSaysNothing(t *testing.T) {
 		if len(d.sent) != 0 {
 			t.Errorf("sent %v", d.sent)
 		}
+	})
+}
+
+func TestAShardThatIsBusyAtAKillSendsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, ps := newDiary(t), &puppets{}
+		held := make(chan struct{})
+		d.onSend = func(ike.Send) { <-held }
+		ps.react = func(_ *puppet, _ time.Time, in ike.Input) []ike.Effect {
+			if _, ok := in.(ike.Datagram); ok {
+				return []ike.Effect{said("before"), said("after")}
+			}
+			return nil
+		}
+		o := d.options(configOf(peerOf(0, addrA, addrB)))
+		o.Maker = ps
+		e := launch(t, o)
+		e.Post(0, ike.Command{Verb: ike.VerbInitiate})
+		synctest.Wait()
+		e.Deliver(endA(), endB(), to(ps.of(0).spi))
+		synctest.Wait()
+		go e.Kill()
+		synctest.Wait()
+		close(held)
+		synctest.Wait()
+		d.wantLines("0s send before")
 	})
 }
 
