@@ -40,6 +40,13 @@ var (
 		"If it recurs, look for the cause: recovery does not remove it."}
 	recoveryGaveUp = Entry{"CRYPTO", Error, "RECOVERY_GAVEUP", Unlimited,
 		"Recovery has no further step for this peer, or its budget is used up.", "Look at the peer; clear crypto sa peer starts anew."}
+	recoveryRecurring = Entry{"CRYPTO", Error, "RECOVERY_RECURRING", Unlimited,
+		"One peer had to be healed three times in 24 hours, or twice of the same cause: recovery masks a cause that stays.",
+		"Debug crypto ikev2 and crypto ipsec at both ends; see show crypto recovery detail."}
+	restarted = Entry{"SYS", Notification, "RESTART", Unlimited,
+		"The gateway has started.", "If nobody asked for it, see why it ended before."}
+	configured = Entry{"SYS", Notification, "CONFIG_I", Unlimited,
+		"Another configuration is the running one.", "None."}
 	lineProtocol = Entry{"LINEPROTO", Notification, "UPDOWN", Unlimited,
 		"The line protocol of a tunnel follows its SAs: up with a working child, down without.", "None by itself."}
 	recursiveTunnel = Entry{"TUN", Notification, "RECURDOWN", Unlimited,
@@ -61,7 +68,8 @@ var (
 
 // Catalogue lists every kind of message.
 func Catalogue() []Entry {
-	return []Entry{invSPI, recoveryStarted, recoveryHealed, recoveryGaveUp, lineProtocol, recursiveTunnel,
+	return []Entry{invSPI, recoveryStarted, recoveryHealed, recoveryGaveUp, recoveryRecurring, lineProtocol, recursiveTunnel,
+		restarted, configured,
 		ikeStatus, ikeAuth, ikeProposal, ikeSelectors, ikeInstall, ikeSyntax}
 }
 

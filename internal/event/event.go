@@ -42,4 +42,5 @@ type Record struct {
 	Text     string
 	Attrs    []slog.Attr // the same facts as data, no secrets
 	RateKey  string      // records of one key share a rate limit; empty: unlimited
+	Packets  uint64      // occurrences that this record stands for; 0: one
 }

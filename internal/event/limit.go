@@ -22,41 +22,42 @@ type flowLimit struct {
 	suppressed uint64
 }
 
-// Allow says whether r is printed now, and how many records of its key were not since the last one that was.
+// Allow says whether r is printed now, and how many occurrences of its key had no line since the last one.
 func (l *Limiter) Allow(r Record, now time.Time) (print bool, suppressed uint64) {
 	e, known := Lookup(r.Facility, r.Mnemonic)
 	if !known || e.Rate == Unlimited || r.RateKey == "" {
 		return true, 0
 	}
+	n := max(r.Packets, 1)
 	f := l.flows[r.RateKey]
 	if f != nil && now.Sub(f.printed) < flowEvery {
-		f.suppressed++
+		f.suppressed += n
 		return false, 0
 	}
 	if now.Sub(l.second) >= time.Second || now.Before(l.second) {
 		l.second, l.inSecond = now, 0
 	}
 	if l.inSecond >= flowsPerSec {
-		l.skip(f)
+		l.skip(f, n)
 		return false, 0
 	}
 	if f == nil {
 		if f = l.remember(r.RateKey, now); f == nil {
-			l.suppressed++
+			l.suppressed += n
 			return false, 0
 		}
 	}
 	l.inSecond++
-	suppressed, f.suppressed, f.printed = f.suppressed, 0, now
+	suppressed, f.suppressed, f.printed = f.suppressed, n-1, now // the line stands for one
 	return true, suppressed
 }
 
-func (l *Limiter) skip(f *flowLimit) {
+func (l *Limiter) skip(f *flowLimit, n uint64) {
 	if f == nil {
-		l.suppressed++
+		l.suppressed += n
 		return
 	}
-	f.suppressed++
+	f.suppressed += n
 }
 
 // remember makes room by forgetting keys whose minute is over; nil if all are younger.

@@ -1,0 +1,36 @@
+package event
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// RecoveryRecurring tells that a peer is healed again and again. what is how often, causes the D-codes.
+func RecoveryRecurring(at time.Time, tunnel string, peer netip.Addr, what, causes string) Record {
+	r := recoveryRecurring.record(at, fmt.Sprintf("%s: peer %v %s (cause %s): recovery does not remove the cause, debug crypto ikev2 and ipsec at both ends",
+		tunnel, peer, what, causes), slog.String("tunnel", tunnel), slog.String("causes", causes))
+	r.Peer = peer
+	return r
+}
+
+// RecoveryDebug is one line of `debug crypto recovery`. incident 0: it belongs to none.
+func RecoveryDebug(at time.Time, tunnel string, peer netip.Addr, incident uint64, what, why string) Record {
+	text := fmt.Sprintf("RECOVERY:(%s, peer %v): %s (%s)", tunnel, peer, what, why)
+	if incident != 0 {
+		text = fmt.Sprintf("RECOVERY:(%s, peer %v, incident %d): %s (%s)", tunnel, peer, incident, what, why)
+	}
+	return Record{At: at, Facility: "CRYPTO", Severity: Debugging, Topic: TopicRecovery, Peer: peer, Text: text,
+		Attrs: []slog.Attr{slog.Uint64("incident", incident), slog.String("what", what)}}
+}
+
+// Restarted tells that the gateway has started.
+func Restarted(at time.Time, version string) Record {
+	return restarted.record(at, "System restarted --\nLockstep, version "+version, slog.String("version", version))
+}
+
+// Configured tells that another configuration runs. from is "console", "file", who the user or the signal.
+func Configured(at time.Time, from, who string) Record {
+	return configured.record(at, fmt.Sprintf("Configured from %s by %s", from, who), slog.String("from", from), slog.String("user", who))
+}
