@@ -57,6 +57,5 @@ func (b *budget) pause(least time.Duration, jitter func(time.Duration) time.Dura
 		p = min(firstPause<<b.pauses, mostPause)
 	}
 	b.pauses++
-	p = max(p, least)
-	return p - p/4 + jitter(p/2)
+	return max(p-p/4+jitter(p/2), least)
 }

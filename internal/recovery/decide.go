@@ -28,8 +28,11 @@ func (e *Engine) advance(o *owner) {
 	e.decideDead(o, todo)
 }
 
-// watch waits for until; the next evidence after it decides.
+// watch waits: the next evidence after until decides. Silence ends it sooner.
 func (e *Engine) watch(o *owner, todo []*incident, until time.Time, why string) {
+	if silent := e.now.Add(freshFor); until.After(silent) {
+		until = silent
+	}
 	if o.state != Healing {
 		o.to(Watching, e.now, until, why)
 	}
@@ -58,7 +61,11 @@ func (e *Engine) decideDead(o *owner, todo []*incident) {
 		e.mayNot(o, todo, "no IKE SA with the peer, and it may not be initiated to (responder-only)")
 	case e.gap(o):
 	case !e.reauth.take(e.now, e.set.ReauthRate, e.set.ReauthBurst):
-		e.backOff(o, todo, 0, "the budget of new IKE SAs is used up")
+		// Not the peer's fault: the pause does not grow.
+		o.to(Backoff, e.now, e.now.Add(firstPause-firstPause/4+e.jitter(firstPause/2)), "the budget of new IKE SAs is used up")
+		for _, i := range todo {
+			e.tell(i, "waiting", "the budget of new IKE SAs is used up")
+		}
 	default:
 		why := fmt.Sprintf("no IKE SA with a static peer; spi %v is %s", todo[0].Key.SPI, classWhy(todo[0]))
 		e.act(o, Reauth, -1, todo, "new IKE SA", why)

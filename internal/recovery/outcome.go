@@ -138,4 +138,10 @@ func (e *Engine) succeeded(o *owner, was State) {
 		return
 	}
 	o.to(Healing, e.now, e.now.Add(cleanFor), "acknowledged")
+	if len(o.todo(e.now)) > 0 { // other keys came meanwhile
+		o.retry = o.budget.gapEnd(e.set.Gap)
+		if g := e.now.Add(o.g()); g.After(o.retry) {
+			o.retry = g
+		}
+	}
 }
