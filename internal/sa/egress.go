@@ -26,7 +26,7 @@ func (e *Egress) Up() bool { return len(*e.children.Load()) > 0 }
 // Pick chooses the child for a packet, nil if none carries it. It neither locks nor allocates.
 func (e *Egress) Pick(p *ip.Packet) *Outbound {
 	for _, o := range *e.children.Load() {
-		if permits(o.TSLocal, o.TSRemote, p) {
+		if o.wide4 && p.Version == 4 || o.wide6 && p.Version == 6 || permits(o.TSLocal, o.TSRemote, p) {
 			return o
 		}
 	}

@@ -66,7 +66,7 @@ func (c *counts) load() Counts {
 // aliveEvery is how often traffic is told as proof of life (RFC 7296 §2.4).
 const aliveEvery = time.Second
 
-// Inbound is the receiving half of a child. Hold and Let go around a run of packets; between them one goroutine opens.
+// Inbound is the receiving half of a child. Hold and LetGo go around a run of packets; between them one goroutine opens.
 type Inbound struct {
 	Child // without keys
 	note  func(Note)
@@ -77,6 +77,10 @@ type Inbound struct {
 	seen   bool           // a packet verified
 	alive  time.Time      // last NoteInbound
 	moved  netip.AddrPort // last endpoint told
+	inner  ip.Packet      // what the last good packet held
+	told   [NoteEndpointMoved + 1]bool
+	wide4  bool // every IPv4 packet is within the selectors, wide6: every IPv6 one; never changes
+	wide6  bool
 
 	top    atomic.Uint64 // of the window, for show
 	counts counts
@@ -89,7 +93,8 @@ func newInbound(c Child) (*Inbound, error) {
 	}
 	c.KeyIn, c.KeyOut = policy.Secret{}, policy.Secret{}
 	// Without replay protection the window still infers the high half of extended sequence numbers.
-	return &Inbound{Child: c, opener: opener, window: replay.New(max(c.ReplayWindow, 64)), moved: c.Remote}, nil
+	return &Inbound{Child: c, opener: opener, window: replay.New(max(c.ReplayWindow, 64)), moved: c.Remote,
+		wide4: widest(c.TSRemote, 32) && widest(c.TSLocal, 32), wide6: widest(c.TSRemote, 128) && widest(c.TSLocal, 128)}, nil
 }
 
 // Hold takes the SA for a run of packets; LetGo gives it back.
@@ -105,9 +110,29 @@ func (in *Inbound) Open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte,
 		in.counts.drops[why].Add(1)
 		return nil, why
 	}
-	in.counts.packets.Add(1)
-	in.counts.octets.Add(uint64(len(inner)))
+	in.received(uint64(len(inner)), now)
 	return inner, reason.None
+}
+
+// Inner describes the packet that the last Open gave. Callers hold the SA and copy what they keep.
+func (in *Inbound) Inner() *ip.Packet { return &in.inner }
+
+// received counts a packet and tells of limits, each once: a peer's clock and counters are not ours (RFC 7296 §2.8).
+func (in *Inbound) received(octets uint64, now time.Time) {
+	p, b := in.counts.packets.Add(1), in.counts.octets.Add(octets)
+	if in.SoftPackets > 0 && p >= in.SoftPackets {
+		in.once(NoteSoftPackets, p, now)
+	}
+	if in.SoftBytes > 0 && b >= in.SoftBytes {
+		in.once(NoteSoftBytes, b, now)
+	}
+}
+
+func (in *Inbound) once(kind NoteKind, value uint64, now time.Time) {
+	if !in.told[kind] {
+		in.told[kind] = true
+		in.tell(Note{Kind: kind, Value: value, At: now})
+	}
 }
 
 func (in *Inbound) open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte, reason.Drop) {
@@ -117,6 +142,10 @@ func (in *Inbound) open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte,
 	}
 	if !in.Hard.IsZero() && !now.Before(in.Hard) {
 		return nil, reason.HardExpired // RFC 4301 §4.4.2.1: an expired SA must not be used
+	}
+	if in.HardBytes > 0 && in.counts.octets.Load() >= in.HardBytes {
+		in.once(NoteHardBytes, in.counts.octets.Load(), now)
+		return nil, reason.HardExpired
 	}
 	high := in.window.SeqHigh(low, in.ESN)
 	seq := uint64(high)<<32 | uint64(low)
@@ -181,14 +210,26 @@ func (in *Inbound) judge(payload []byte, next uint8) ([]byte, reason.Drop) {
 	default:
 		return nil, reason.WrongNextHeader
 	}
-	p, flaw := ip.Parse(payload)
-	if flaw != 0 || (p.Version == 4) != (next == 4) {
+	var flaw ip.Flaw
+	p := &in.inner
+	if *p, flaw = ip.Parse(payload); flaw != 0 || (p.Version == 4) != (next == 4) {
 		return nil, reason.InnerMalformed
 	}
-	if !permits(in.TSRemote, in.TSLocal, &p) {
+	if !(in.wide4 && p.Version == 4 || in.wide6 && p.Version == 6 || permits(in.TSRemote, in.TSLocal, p)) {
 		return nil, reason.SelectorMismatch
 	}
 	return payload[:p.TotalLen], reason.None // what lies behind is TFC padding (RFC 4303 §2.7)
+}
+
+// widest reports that one selector takes every packet of the family whose addresses have that many bits: the usual
+// case of an sVTI, told once so that it need not be compared for each packet.
+func widest(ts []ike2.Selector, addrBits int) bool {
+	for _, s := range ts {
+		if p, ok := s.Prefix(); ok && p.Bits() == 0 && p.Addr().BitLen() == addrBits && s.Protocol == 0 && s.AnyPort() {
+			return true
+		}
+	}
+	return false
 }
 
 // permits reports that the packet's source fits one of from and its destination one of to.

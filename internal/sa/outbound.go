@@ -2,6 +2,7 @@ package sa
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,10 +16,11 @@ import (
 const leaseBlock = 1 << 16
 
 // Leaser grants sequence numbers, so that a crash can never make us use one twice under one key: what is granted is
-// remembered before it is used (protocol "Counter leaps").
+// remembered before it is used (protocol "Counter leaps"). A child is named by its inbound SPI: the outbound one is its
+// peer's choice, and two peers may choose the same (RFC 4301 §4.4.2).
 type Leaser interface {
 	// Grant allows every number below the bound that it returns, at least upTo. It may wait for a disk.
-	Grant(out SPI, upTo uint64) (bound uint64, err error)
+	Grant(in SPI, upTo uint64) (bound uint64, err error)
 }
 
 // MemoryLeaser grants at once: for `store none`, where keys do not outlive the process and so no number can come back.
@@ -31,11 +33,14 @@ func (MemoryLeaser) Grant(_ SPI, upTo uint64) (uint64, error) { return upTo, nil
 type Outbound struct {
 	Child // without keys
 	opt   *Options
+	// Every IPv4, or IPv6, packet is within the selectors; never changes.
+	wide4, wide6 bool
 
 	mu     sync.Mutex // held over a run
 	sealer *suite.Sealer
 	told   [NoteEndpointMoved + 1]bool // limits told once
 
+	path   atomic.Pointer[Path]
 	next   atomic.Uint64 // written under mu
 	bound  atomic.Uint64 // exclusive; grows in renew
 	asked  atomic.Bool   // LeaseLow was called and renew not yet
@@ -48,7 +53,9 @@ func newOutbound(c Child, opt *Options) (*Outbound, error) {
 		return nil, err
 	}
 	c.KeyIn, c.KeyOut = policy.Secret{}, policy.Secret{}
-	o := &Outbound{Child: c, opt: opt, sealer: sealer}
+	o := &Outbound{Child: c, opt: opt, sealer: sealer,
+		wide4: widest(c.TSLocal, 32) && widest(c.TSRemote, 32), wide6: widest(c.TSLocal, 128) && widest(c.TSRemote, 128)}
+	o.path.Store(&Path{c.Local, c.Remote})
 	o.next.Store(1) // RFC 4303 §3.3.3: the first packet has sequence number 1
 	return o, o.renew()
 }
@@ -56,6 +63,12 @@ func newOutbound(c Child, opt *Options) (*Outbound, error) {
 // Hold takes the SA for a run of packets; LetGo gives it back.
 func (o *Outbound) Hold()  { o.mu.Lock() }
 func (o *Outbound) LetGo() { o.mu.Unlock() }
+
+// Path is the outer endpoints of a child as they are now.
+type Path struct{ Local, Remote netip.AddrPort }
+
+// Path is where packets of this SA go from and to; Table.Move changes it.
+func (o *Outbound) Path() *Path { return o.path.Load() }
 
 // last is the highest sequence number of the SA's space.
 func (o *Outbound) last() uint64 {
@@ -92,9 +105,14 @@ func (o *Outbound) Reserve(n int, now time.Time) (first uint64, why reason.Drop)
 
 // low asks for a longer lease, once until it is there. A bound at the end of the sequence space has nothing behind it.
 func (o *Outbound) low() {
-	if o.bound.Load() <= o.last() && o.asked.CompareAndSwap(false, true) && o.opt.LeaseLow != nil {
-		o.opt.LeaseLow(o.Child.Out)
+	if o.bound.Load() > o.last() || !o.asked.CompareAndSwap(false, true) {
+		return
 	}
+	if o.opt.LeaseLow == nil {
+		go o.renew() // an error ends in LeaseWait, which asks again
+		return
+	}
+	o.opt.LeaseLow(o.Child.In)
 }
 
 func (o *Outbound) renew() error {
@@ -110,7 +128,7 @@ func (o *Outbound) renew() error {
 			want++ // exclusive
 		}
 	}
-	bound, err := o.opt.Leaser.Grant(o.Child.Out, want)
+	bound, err := o.opt.Leaser.Grant(o.Child.In, want)
 	if err != nil {
 		return err
 	}

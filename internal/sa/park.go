@@ -1,6 +1,7 @@
 package sa
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 )
@@ -29,15 +30,42 @@ type pending struct {
 	octets int
 }
 
-// fresh lists the early packets that are still worth opening.
-func (p *pending) fresh(now time.Time) []Early {
-	var out []Early
+// fresh lists the early packets that are still worth opening, and counts the others.
+func (p *pending) fresh(now time.Time) (out []Early, late, lateOctets int) {
 	for _, e := range p.early {
 		if now.Sub(e.At) <= parkTime {
 			out = append(out, e)
+			continue
 		}
+		late++
+		lateOctets += len(e.Packet)
 	}
-	return out
+	return out, late, lateOctets
+}
+
+// Larval reports that packets on spi are expected soon (K4, K5). It neither locks nor allocates: the packet path asks it
+// for every SPI that it does not find.
+func (t *Table) Larval(spi SPI) bool {
+	_, ok := (*t.larval[spi%shards].Load())[spi]
+	return ok
+}
+
+// setLarval publishes or unpublishes a larval SPI. Callers hold mu.
+func (t *Table) setLarval(spi SPI, yes bool) {
+	next := maps.Clone(*t.larval[spi%shards].Load())
+	if yes {
+		next[spi] = struct{}{}
+	} else {
+		delete(next, spi)
+	}
+	t.larval[spi%shards].Store(&next)
+}
+
+// lost tells of early packets that nobody will open.
+func (t *Table) lost(packets, octets int) {
+	if packets > 0 && t.opt.Lost != nil {
+		t.opt.Lost(packets, octets)
+	}
 }
 
 // Park keeps a copy of an early packet until its SPI is installed. larval is false if the SPI is not larval (any more:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,17 +27,21 @@ var (
 	ErrNoInbound = errors.New("outbound half without its inbound half")
 	ErrWrongPeer = errors.New("SPI belongs to another peer")
 	ErrSameKeys  = errors.New("both directions have the same key")
+	ErrKeyReuse  = errors.New("key was installed before")
 )
 
-// Options are what a Table calls; every function may be nil, is called without a lock held, and must not block.
+// Options are what a Table calls. Every function may be nil, must not block, and must not call the Table: Note and LeaseLow
+// come while one SA is held, so they only post.
 type Options struct {
 	Leaser Leaser // nil: MemoryLeaser
 	// Note is told what the data plane saw of a child.
 	Note func(Note)
-	// LeaseLow asks for Renew(spi), off the packet path.
-	LeaseLow func(out SPI)
+	// LeaseLow asks for Renew(in), off the packet path; nil: the table renews in a goroutine of its own, one for an SA.
+	LeaseLow func(in SPI)
 	// Installed gets the packets that came early on an inbound SPI, in order of arrival (protocol K4 and K5).
 	Installed func(spi SPI, early []Early)
+	// Lost counts early packets that waited too long, or in vain (reason.LarvalTimeout).
+	Lost func(packets, octets int)
 }
 
 // Table is the database. Its zero value is not usable; NewTable makes one.
@@ -44,6 +49,7 @@ type Table struct {
 	opt Options
 	// Readers load; the holder of mu stores a changed copy.
 	in     [shards]atomic.Pointer[map[SPI]*Inbound]
+	larval [shards]atomic.Pointer[map[SPI]struct{}] // the keys of pending
 	egress atomic.Pointer[map[int]*Egress]
 
 	mu      sync.Mutex
@@ -51,6 +57,7 @@ type Table struct {
 	parked  int               // guarded by mu: octets of early packets in all
 	out     map[SPI]*Outbound // guarded by mu: by the inbound SPI of its child
 	tombs   graveyard         // guarded by mu
+	keys    keyring           // guarded by mu
 }
 
 // NewTable makes an empty table.
@@ -61,6 +68,7 @@ func NewTable(opt Options) *Table {
 	t := &Table{opt: opt, pending: map[SPI]*pending{}, out: map[SPI]*Outbound{}}
 	for i := range t.in {
 		t.in[i].Store(&map[SPI]*Inbound{})
+		t.larval[i].Store(&map[SPI]struct{}{})
 	}
 	t.egress.Store(&map[int]*Egress{})
 	return t
@@ -86,15 +94,29 @@ func (t *Table) Reserve(spi SPI, o Owner, now time.Time) bool {
 		return false
 	}
 	t.pending[spi] = &pending{owner: o, since: now}
+	t.setLarval(spi, true)
 	return true
 }
 
 // Release gives up a larval SPI; its early packets are lost. Nothing happens to an SPI that is not larval.
 func (t *Table) Release(spi SPI, _ time.Time) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	packets, octets := t.abandon(spi)
+	t.mu.Unlock()
+	t.lost(packets, octets)
+}
+
+// abandon ends a larval SPI and counts the early packets that are lost with it. Callers hold mu.
+func (t *Table) abandon(spi SPI) (packets, octets int) {
+	p := t.pending[spi]
+	if p == nil {
+		return 0, 0
+	}
+	packets, octets = len(p.early), p.octets
 	t.unpark(spi)
 	delete(t.pending, spi)
+	t.setLarval(spi, false)
+	return packets, octets
 }
 
 // Install puts the named halves of c into force: inbound before outbound, so that we can receive what our peer may send
@@ -104,6 +126,18 @@ func (t *Table) Install(c Child, h Half, now time.Time) error {
 	if err := c.check(); err != nil {
 		return fmt.Errorf("install SA %v: %w", c.In, err)
 	}
+	marks, err := t.claim(&c, h)
+	if err != nil {
+		return fmt.Errorf("install SA %v: %w", c.In, err)
+	}
+	if err := t.installHalves(c, h, now); err != nil {
+		t.unclaim(marks)
+		return err
+	}
+	return nil
+}
+
+func (t *Table) installHalves(c Child, h Half, now time.Time) error {
 	if h&InboundHalf != 0 {
 		if err := t.installInbound(c, now); err != nil {
 			return fmt.Errorf("install inbound SA %v: %w", c.In, err)
@@ -147,10 +181,10 @@ func (t *Table) installInbound(c Child, now time.Time) error {
 	}
 	in.note = t.opt.Note
 	t.publish(c.In, in)
-	early := p.fresh(now)
-	t.unpark(c.In)
-	delete(t.pending, c.In)
+	early, late, lateOctets := p.fresh(now)
+	t.abandon(c.In)
 	t.mu.Unlock()
+	t.lost(late, lateOctets)
 	if len(early) > 0 && t.opt.Installed != nil {
 		t.opt.Installed(c.In, early)
 	}
@@ -189,18 +223,28 @@ func (t *Table) installOutbound(c Child) error {
 	return nil
 }
 
-// Remove takes halves of a child out of force; SPIs that are not there are passed over. The inbound half leaves a
-// tombstone. An owner other than the SA's changes nothing: no peer removes another's SA.
+// Remove takes halves of a child out of force; SPIs that are not there are passed over. The inbound half, installed or
+// larval, leaves a tombstone. An owner other than the SA's changes nothing: no peer removes another's SA.
 func (t *Table) Remove(in, _ SPI, o Owner, h Half, why TombReason, now time.Time) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	packets, octets := t.remove(in, o, h, why, now)
+	t.mu.Unlock()
+	t.lost(packets, octets)
+}
+
+// remove counts the early packets that are lost. Callers hold mu.
+func (t *Table) remove(in SPI, o Owner, h Half, why TombReason, now time.Time) (packets, octets int) {
+	if p := t.pending[in]; p != nil && p.owner == o && h&InboundHalf != 0 {
+		t.tombs.bury(Tombstone{SPI: in, Owner: o, Tunnel: -1, Created: p.since, Deleted: now, Why: why}, now)
+		return t.abandon(in)
+	}
 	if out := t.out[in]; out != nil && out.Owner == o && h&OutboundHalf != 0 {
 		t.tunnel(out.Child.Tunnel).remove(out)
 		delete(t.out, in)
 	}
 	sa, ok := t.Lookup(in)
 	if !ok || sa.Owner != o || h&InboundHalf == 0 {
-		return
+		return 0, 0
 	}
 	if out := t.out[in]; out != nil { // never send on a pair whose other half is gone (D32)
 		t.tunnel(out.Child.Tunnel).remove(out)
@@ -209,6 +253,20 @@ func (t *Table) Remove(in, _ SPI, o Owner, h Half, why TombReason, now time.Time
 	t.publish(in, nil)
 	t.tombs.bury(Tombstone{SPI: in, Owner: o, Tunnel: sa.Child.Tunnel, IKE: sa.IKE, Remote: sa.Child.Remote,
 		Created: sa.Created, Deleted: now, Why: why}, now)
+	return 0, 0
+}
+
+// Move changes the outer endpoints of the child whose inbound SPI is in (RFC 7296 §2.23): keys, sequence numbers and
+// window stay, as a second Install would not let them. False: there is no such outbound half of o.
+func (t *Table) Move(in SPI, o Owner, local, remote netip.AddrPort) bool {
+	t.mu.Lock()
+	out := t.out[in]
+	t.mu.Unlock()
+	if out == nil || out.Owner != o {
+		return false
+	}
+	out.path.Store(&Path{local, remote})
+	return true
 }
 
 // State classifies an SPI of ours.
@@ -263,15 +321,10 @@ func (t *Table) tunnel(unit int) *Egress {
 	return e
 }
 
-// Renew extends the sequence lease of the child whose outbound SPI was given to LeaseLow; it may wait for the store.
-func (t *Table) Renew(out SPI) error {
+// Renew extends the sequence lease of the child whose inbound SPI was given to LeaseLow; it may wait for the store.
+func (t *Table) Renew(in SPI) error {
 	t.mu.Lock()
-	var o *Outbound
-	for _, candidate := range t.out {
-		if candidate.Child.Out == out {
-			o = candidate
-		}
-	}
+	o := t.out[in]
 	t.mu.Unlock()
 	if o == nil {
 		return nil // gone meanwhile
@@ -281,7 +334,7 @@ func (t *Table) Renew(out SPI) error {
 
 // Pair is what show commands tell of one child: no keys.
 type Pair struct {
-	Child      Child // KeyIn and KeyOut empty
+	Child      Child // KeyIn and KeyOut empty; Local and Remote as they are now
 	In, Out    Counts
 	Both       bool // false: the outbound half is not, or no more, in force
 	ReplayTop  uint64
@@ -300,6 +353,7 @@ func (t *Table) Snapshot() []Pair {
 			p := Pair{Child: in.Child, In: in.counts.load(), ReplayTop: in.top.Load()}
 			if out := outs[spi]; out != nil {
 				p.Both, p.Out = true, out.counts.load()
+				p.Child.Local, p.Child.Remote = out.Path().Local, out.Path().Remote
 				p.Next, p.LeaseBound = out.next.Load(), out.bound.Load()
 			}
 			pairs = append(pairs, p)

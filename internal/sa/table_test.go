@@ -1,6 +1,7 @@
 package sa
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -23,17 +24,15 @@ var (
 	anyone = []ike2.Selector{ike2.SelectorFromPrefix(netip.MustParsePrefix("0.0.0.0/0"))}
 )
 
-func key(b byte) policy.Secret {
-	k := make([]byte, 20)
-	for i := range k {
-		k[i] = b + byte(i)
-	}
-	return policy.NewSecret(k)
+// keyOf makes the key under which packets with that SPI travel.
+func keyOf(spi SPI) policy.Secret {
+	k := sha256.Sum256(fmt.Append(nil, spi))
+	return policy.NewSecret(k[:20])
 }
 
 // child is A's side of a pair; its peer's side has the keys and selectors the other way round.
 func child(in, out SPI) Child {
-	return Child{Owner: 3, Tunnel: 0, In: in, Out: out, Cipher: gcm, KeyIn: key(1), KeyOut: key(101), TSLocal: anyone, TSRemote: anyone,
+	return Child{Owner: 3, Tunnel: 0, In: in, Out: out, Cipher: gcm, KeyIn: keyOf(in), KeyOut: keyOf(out), TSLocal: anyone, TSRemote: anyone,
 		Local: siteA, Remote: siteB, Encap: EncapUDP, ReplayWindow: 64, Created: t0}
 }
 
@@ -365,11 +364,11 @@ func TestNoSequenceNumberBeyondTheLease(t *testing.T) {
 	if top > leaseBlock || asked != 1 {
 		t.Fatalf("went to %d, asked %d times", top, asked)
 	}
-	if err := table.Renew(c.Out); err == nil {
+	if err := table.Renew(c.In); err == nil {
 		t.Fatal("the slow store granted")
 	}
 	l.bound = 1 << 40
-	if err := table.Renew(c.Out); err != nil {
+	if err := table.Renew(c.In); err != nil {
 		t.Fatal(err)
 	}
 	if first, why := out.Reserve(1, t0); why != reason.None || first != top+1 {
@@ -384,7 +383,7 @@ func TestTheSequenceSpaceNeverWraps(t *testing.T) {
 	out := table.Tunnel(0).Pick(mustParse(t, inner("10.2.0.7:9", "10.1.0.7:9", 4)))
 	out.next.Store(1<<32 - 5)
 	out.bound.Store(1<<32 - 1)
-	if err := table.Renew(c.Out); err != nil || out.bound.Load() != 1<<32 {
+	if err := table.Renew(c.In); err != nil || out.bound.Load() != 1<<32 {
 		t.Fatalf("bound %d, %v", out.bound.Load(), err)
 	}
 	if first, why := out.Reserve(5, t0); why != reason.None || first != 1<<32-5 {
@@ -470,6 +469,7 @@ func TestReadersAndAWriterDoNotMeet(t *testing.T) {
 	for round := range 200 {
 		at := t0.Add(time.Duration(round) * 10 * time.Minute)
 		c := child(0x1005, SPI(0x2000+round))
+		c.KeyIn = keyOf(SPI(0x900000 + round))
 		if !table.Reserve(c.In, c.Owner, at) {
 			t.Fatal("taken")
 		}

@@ -1,0 +1,223 @@
+package sa
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+
+	"lockstep/internal/reason"
+	"lockstep/internal/wire/ike2"
+)
+
+func TestAKeyIsInstalledOnce(t *testing.T) {
+	c := child(0x1000, 0x2000)
+	table := installed(t, Options{}, c)
+	table.Remove(c.In, c.Out, c.Owner, BothHalves, TombCleared, t0)
+	for name, again := range map[string]Child{
+		"both":             {KeyIn: c.KeyIn, KeyOut: c.KeyOut},
+		"outbound":         {KeyIn: keyOf(7), KeyOut: c.KeyOut},
+		"inbound outbound": {KeyIn: keyOf(8), KeyOut: c.KeyIn},
+	} {
+		next := child(0x1001, 0x2001)
+		next.KeyIn, next.KeyOut = again.KeyIn, again.KeyOut
+		table.Reserve(next.In, next.Owner, t0)
+		if err := table.Install(next, BothHalves, t0); !errors.Is(err, ErrKeyReuse) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if table.State(next.In, t0) != Larval {
+			t.Errorf("%s: a refused install left it %v", name, table.State(next.In, t0))
+		}
+	}
+}
+
+func TestAFailedInstallMayBeTriedAgainWithItsKeys(t *testing.T) {
+	table, c := NewTable(Options{}), child(0x1000, 0x2000)
+	if err := table.Install(c, BothHalves, t0); !errors.Is(err, ErrNotLarval) {
+		t.Fatal(err)
+	}
+	install(t, table, c)
+}
+
+func TestTheKeyringForgetsTheOldestFirst(t *testing.T) {
+	var k keyring
+	mark := func(i int) keyMark { return keyMark{byte(i), byte(i >> 8), byte(i >> 16)} }
+	for i := range maxKeys + 5 {
+		k.add(mark(i))
+	}
+	_, oldest := k.known[mark(4)]
+	_, next := k.known[mark(5)]
+	if oldest || !next || len(k.known) != maxKeys || len(k.ring) != maxKeys {
+		t.Errorf("oldest known %v, next %v, %d known, ring %d", oldest, next, len(k.known), len(k.ring))
+	}
+}
+
+func TestAMovedPeerKeepsItsNumbersAndIsNotMovedByAnother(t *testing.T) {
+	c := child(0x1000, 0x2000)
+	table := installed(t, Options{}, c)
+	out := table.Tunnel(0).Pick(mustParse(t, inner("10.2.0.7:9", "10.1.0.7:9", 4)))
+	out.Reserve(41, t0)
+	to := netip.MustParseAddrPort("203.0.113.9:1024")
+	if table.Move(c.In, 9, siteA, to) || table.Move(0x7777, 3, siteA, to) || out.Path().Remote != siteB {
+		t.Fatal("moved by another owner")
+	}
+	if !table.Move(c.In, c.Owner, siteA, to) || *out.Path() != (Path{siteA, to}) {
+		t.Fatalf("path %v", out.Path())
+	}
+	if first, _ := out.Reserve(1, t0); first != 42 {
+		t.Errorf("number %d after the move", first)
+	}
+	if got := table.Snapshot()[0].Child.Remote; got != to {
+		t.Errorf("shown at %v", got)
+	}
+}
+
+func TestLarvalIsSeenWithoutALock(t *testing.T) {
+	table, c := NewTable(Options{}), child(0x1000, 0x2000)
+	if table.Larval(c.In) {
+		t.Error("before Reserve")
+	}
+	table.Reserve(c.In, c.Owner, t0)
+	if !table.Larval(c.In) {
+		t.Error("not after Reserve")
+	}
+	if err := table.Install(c, InboundHalf, t0); err != nil || table.Larval(c.In) {
+		t.Errorf("after Install: %v", err)
+	}
+	table.Reserve(0x1100, c.Owner, t0)
+	table.Release(0x1100, t0)
+	if table.Larval(0x1100) {
+		t.Error("after Release")
+	}
+	table.Reserve(0x1200, c.Owner, t0)
+	if n := testing.AllocsPerRun(100, func() { table.Larval(0x1200) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestARemovedLarvalSPILeavesATombstone(t *testing.T) {
+	lost := 0
+	table := NewTable(Options{Lost: func(n, _ int) { lost += n }})
+	table.Reserve(0x1000, 3, t0)
+	table.Park(0x1000, Early{Packet: make([]byte, 50), At: t0})
+	table.Remove(0x1000, 0, 4, BothHalves, TombInstallFailed, t0)
+	if table.State(0x1000, t0) != Larval {
+		t.Fatal("another owner removed it")
+	}
+	table.Remove(0x1000, 0, 3, BothHalves, TombInstallFailed, t0)
+	if tomb, ok := table.Tombstone(0x1000, t0); !ok || tomb.Why != TombInstallFailed || table.Larval(0x1000) || lost != 1 {
+		t.Errorf("tombstone %+v, larval %v, lost %d", tomb, table.Larval(0x1000), lost)
+	}
+}
+
+func TestEarlyPacketsThatWaitInVainAreCounted(t *testing.T) {
+	var lost, lostOctets, early int
+	table := NewTable(Options{
+		Lost:      func(n, octets int) { lost += n; lostOctets += octets },
+		Installed: func(_ SPI, e []Early) { early += len(e) },
+	})
+	c := child(0x1000, 0x2000)
+	table.Reserve(c.In, c.Owner, t0)
+	table.Park(c.In, Early{Packet: make([]byte, 30), At: t0})
+	now := t0.Add(parkTime + 1)
+	table.Park(c.In, Early{Packet: make([]byte, 31), At: now})
+	if err := table.Install(c, BothHalves, now); err != nil {
+		t.Fatal(err)
+	}
+	table.Reserve(0x1001, c.Owner, t0)
+	table.Park(0x1001, Early{Packet: make([]byte, 40), At: now})
+	table.Release(0x1001, now)
+	if lost != 2 || lostOctets != 70 || early != 1 || table.parked != 0 {
+		t.Errorf("%d lost (%d octets), %d handed out, %d octets still parked", lost, lostOctets, early, table.parked)
+	}
+}
+
+func TestTheInboundHalfKeepsItsVolume(t *testing.T) {
+	var notes []NoteKind
+	c := child(0x1000, 0x2000)
+	c.SoftPackets, c.SoftBytes, c.HardBytes = 2, 100, 200
+	a := installed(t, Options{Note: func(n Note) { notes = append(notes, n.Kind) }}, c)
+	out := installed(t, Options{}, mirror(c)).Tunnel(0).Pick(mustParse(t, inner("10.2.0.7:9", "10.1.0.7:9", 22)))
+	in, _ := a.Lookup(c.In)
+	var last reason.Drop
+	for seq := range uint64(6) {
+		_, last = open(in, seal(t, out, seq+1, 4, inner("10.2.0.7:9", "10.1.0.7:9", 22)), t0) // 50 octets
+	}
+	if last != reason.HardExpired || a.Snapshot()[0].In.Octets != 200 {
+		t.Errorf("reason %v after %d octets", last, a.Snapshot()[0].In.Octets)
+	}
+	want := []NoteKind{NoteFirstInbound, NoteSoftPackets, NoteSoftBytes, NoteHardBytes}
+	if len(notes) != len(want) {
+		t.Fatalf("notes %v", notes)
+	}
+	for i := range want {
+		if notes[i] != want[i] {
+			t.Errorf("notes %v", notes)
+		}
+	}
+}
+
+func TestWithoutHelpTheTableRenewsItsLeases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := child(0x1000, 0x2000)
+		table := installed(t, Options{}, c)
+		out := table.Tunnel(0).Pick(mustParse(t, inner("10.2.0.7:9", "10.1.0.7:9", 4)))
+		var last uint64
+		for range 5 * leaseBlock / 1000 {
+			first, why := out.Reserve(1000, t0)
+			if why != reason.None || first != last+1 {
+				t.Fatalf("%d after %d: %v", first, last, why)
+			}
+			last += 1000
+			synctest.Wait()
+		}
+	})
+}
+
+// Two peers may choose the same SPI: a lease must never be renewed for the wrong child.
+func TestLeasesOfEqualOutboundSPIsAreApart(t *testing.T) {
+	var asked []SPI
+	table := NewTable(Options{LeaseLow: func(in SPI) { asked = append(asked, in) }})
+	a, b := child(0x1000, 0x2000), child(0x1001, 0x2000)
+	b.Tunnel, b.KeyOut = 1, keyOf(99)
+	install(t, table, a)
+	install(t, table, b)
+	p := mustParse(t, inner("10.2.0.7:9", "10.1.0.7:9", 4))
+	for _, c := range []Child{a, b} {
+		out := table.Tunnel(c.Tunnel).Pick(p)
+		if _, why := out.Reserve(leaseBlock-1, t0); why != reason.None {
+			t.Fatal(why)
+		}
+		if err := table.Renew(c.In); err != nil {
+			t.Fatal(err)
+		}
+		if _, why := out.Reserve(leaseBlock, t0); why != reason.None {
+			t.Errorf("%v after its renewal: %v", c.In, why)
+		}
+	}
+	if len(asked) < 2 || asked[0] != a.In || asked[len(asked)-1] != b.In {
+		t.Errorf("asked for %v", asked)
+	}
+}
+
+func TestSelectorsOfAnyPacketDecideLikeTheOthers(t *testing.T) {
+	all4 := anyone
+	for name, c := range map[string]struct {
+		ts    []ike2.Selector
+		wide4 bool
+	}{
+		"any":       {all4, true},
+		"half":      {[]ike2.Selector{ike2.SelectorFromPrefix(netip.MustParsePrefix("0.0.0.0/1"))}, false},
+		"tcp":       {[]ike2.Selector{{Protocol: 6, EndPort: 65535, Start: all4[0].Start, End: all4[0].End}}, false},
+		"low ports": {[]ike2.Selector{{EndPort: 1023, Start: all4[0].Start, End: all4[0].End}}, false},
+		"two":       {append([]ike2.Selector{ike2.SelectorFromPrefix(netip.MustParsePrefix("10.0.0.0/8"))}, all4...), true},
+		"ipv6":      {[]ike2.Selector{ike2.SelectorFromPrefix(netip.MustParsePrefix("::/0"))}, false},
+	} {
+		if got := widest(c.ts, 32); got != c.wide4 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if !widest([]ike2.Selector{ike2.SelectorFromPrefix(netip.MustParsePrefix("::/0"))}, 128) {
+		t.Error("::/0 is not every IPv6 packet")
+	}
+}
