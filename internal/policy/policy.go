@@ -54,13 +54,20 @@ type Recovery struct {
 	HintsPerSecond int           // unprotected replies a second, all sources (100)
 }
 
-// Logging is what the `logging` lines say.
+// Logging is what the `logging` lines say. A severity is 0..7 (RFC 5424 §6.2.1): that one and all more urgent ones; Off
+// switches the destination off.
 type Logging struct {
-	Buffered int  // octets; 0: the default
-	Severity int  // of the buffer; default 7
-	Session  bool // `crypto logging session`
-	Hosts    []string
+	Buffered int      // octets; 0: the default
+	Severity int      // of the buffer; default 7
+	Console  int      // standard error; default 7
+	Monitor  int      // sessions with `terminal monitor`; default 7
+	Trap     int      // syslog hosts; default 6
+	Session  bool     // `crypto logging session`
+	Hosts    []string // "192.0.2.9" or "192.0.2.9:5514": syslog over UDP
 }
+
+// Off is the Logging severity of a destination that gets nothing.
+const Off = -1
 
 // Tunnel is `interface TunnelN` in `tunnel mode ipsec ipv4` (an sVTI).
 type Tunnel struct {
