@@ -40,10 +40,13 @@ type patternParser struct {
 func compile(pattern string) (*program, error) {
 	p := &patternParser{tokens: patternTokens(pattern), prog: &program{last: map[int]bool{}}}
 	for _, t := range p.tokens {
-		if strings.ContainsAny(t, "[]{}|<") || variableKind(t) != Keyword {
+		if strings.ContainsAny(t[:1], "[]{}|<") || variableKind(t) != Keyword {
 			break
 		}
 		p.prog.keywords++
+		if strings.Contains(t, "<") {
+			break
+		}
 	}
 	f, err := p.alternatives()
 	if err == nil && p.at < len(p.tokens) {
