@@ -1,6 +1,5 @@
-// Package datapath is the packet path: ESP in and out, between wires (sockets) and devices (TUN). What it reads and
-// writes are frames and runs, never single packets; a single packet is a frame or a run of one. It reads the SA
-// database and decides nothing about SAs. This file is the contract with udpio and tunio, which implement it.
+// The contract with udpio and tunio, which implement it.
+
 package datapath
 
 import (
@@ -21,9 +20,18 @@ type Run struct {
 	Buf []byte
 	// Seg is the length of each datagram but the last, in octets; 0: Buf is one datagram.
 	Seg int
+	// TrafficClass is the outer DSCP and ECN octet of all of them: wished for on sending, and what was found on receiving
+	// as far as the wire can see it, else 0 (RFC 4301 §5.1.2, RFC 6040 §4).
+	TrafficClass uint8
 }
 
-// Wire is a socket that carries ESP, or IKE, or both. One goroutine receives and one sends at a time.
+// Limits of a run that is sent: what UDP_SEGMENT takes, and the longest UDP datagram over IPv4.
+const (
+	MaxRunSegments = 64
+	MaxRunOctets   = 65507
+)
+
+// Wire is a socket that carries ESP, or IKE, or both. One goroutine receives at a time; any number may send.
 type Wire interface {
 	// Recv waits for a run. After Close it gives an error that wraps os.ErrClosed or net.ErrClosed.
 	Recv(*Run) error
@@ -37,7 +45,7 @@ type Wire interface {
 // VirtioLen is the length of the virtio-net header that every frame begins with.
 const VirtioLen = 10
 
-// Device is the inside of a tunnel. One goroutine reads and one writes at a time.
+// Device is the inside of a tunnel. One goroutine reads at a time; any number may write.
 type Device interface {
 	// ReadFrame waits for a frame: virtio-net header and a packet of up to 64 KiB, which may stand for several (GSO). It
 	// returns the octets of both.

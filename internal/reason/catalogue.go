@@ -81,6 +81,9 @@ var entries = [...]Entry{
 	{IKETooLarge, "ike_too_large", gIKE, 0, "larger than any IKE message may be", forged},
 	{IKEReflected, "ike_reflected", gIKE, 0, "our own message came back", "look for a loop on the path"},
 	{IKEPanic, "ike_internal", gIKE, 0, "an IKE SA failed inside and was closed", "report it with show tech-support"},
+
+	{CongestionLost, "congestion_lost", gInput, 0, "congestion was marked outside, and the packet's sender does not do ECN", "none: it counts as lost by congestion"},
+	{PathPanic, "path_internal", gTail, 0, "the packet path failed inside; the packet's row was given up", "report it with show tech-support"},
 }
 
 // Of tells about a reason, false for None and for values outside the set.

@@ -62,6 +62,10 @@ const (
 	IKEReflected       // our own message came back
 	IKEPanic           // a machine failed and was closed
 
+	// The packet path again.
+	CongestionLost // the outer header met congestion, the inner packet cannot say so (RFC 6040 §4.2)
+	PathPanic      // a packet loop failed on it
+
 	count
 )
 

@@ -1,0 +1,93 @@
+package datapath
+
+import (
+	"net/netip"
+
+	"lockstep/internal/reason"
+	"lockstep/internal/sa"
+)
+
+// sendRun gathers sealed packets that may leave in one call: same wire, endpoints and traffic class, same length but for
+// the last.
+type sendRun struct {
+	w     *worker
+	wire  Wire
+	run   Run // Buf is what was gathered
+	seg   int
+	count int
+	full  bool // the last packet is shorter: nothing may follow it
+	buf   []byte
+}
+
+func (s *sendRun) init(w *worker) {
+	s.w = w
+	s.buf = make([]byte, MaxRunOctets)
+}
+
+func (s *sendRun) forget() { s.run.Buf, s.seg, s.count, s.full = s.buf[:0], 0, 0, false }
+
+// aim says where the next packets go; what was gathered for elsewhere leaves first.
+func (s *sendRun) aim(wire Wire, path *sa.Path, encap sa.Encap, class uint8) {
+	local, remote := path.Local, path.Remote
+	if encap == sa.EncapNone {
+		local, remote = netip.AddrPortFrom(local.Addr(), 0), netip.AddrPortFrom(remote.Addr(), 0)
+	}
+	if s.count > 0 && (s.wire != wire || s.run.Local != local || s.run.Remote != remote || s.run.TrafficClass != class) {
+		s.flush()
+	}
+	s.wire = wire
+	s.run.Local, s.run.Remote, s.run.Encap, s.run.TrafficClass = local, remote, encap, class
+	if s.count == 0 {
+		s.run.Buf = s.buf[:0]
+	}
+}
+
+// room is how many packets of that sealed length may follow.
+func (s *sendRun) room(sealed int) int {
+	if s.count == 0 {
+		return min(MaxRunSegments, MaxRunOctets/sealed)
+	}
+	if s.full || sealed > s.seg {
+		return 0
+	}
+	n := min(MaxRunSegments-s.count, (MaxRunOctets-len(s.run.Buf))/sealed)
+	if sealed < s.seg {
+		n = min(n, 1)
+	}
+	return n
+}
+
+// slot is where the next packet goes.
+func (s *sendRun) slot(sealed int) []byte {
+	at := len(s.run.Buf)
+	return s.buf[at : at+sealed]
+}
+
+// took adds what was sealed into the slot.
+func (s *sendRun) took(sealed int) {
+	s.run.Buf = s.buf[:len(s.run.Buf)+sealed]
+	if s.count == 0 {
+		s.seg = sealed
+	}
+	s.full = sealed < s.seg
+	s.count++
+}
+
+// flush sends what was gathered. Numbers that were used for packets that the wire refuses are lost; no packet is sealed
+// twice.
+func (s *sendRun) flush() {
+	if s.count == 0 {
+		return
+	}
+	s.run.Seg = 0
+	if s.count > 1 {
+		s.run.Seg = s.seg
+	}
+	if err := s.wire.Send(&s.run); err != nil {
+		for left := len(s.run.Buf); left > 0; left -= s.seg {
+			s.w.drops.Drop(reason.WireSendFailed, min(left, s.seg))
+		}
+		s.w.report(err)
+	}
+	s.forget()
+}
