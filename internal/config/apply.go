@@ -108,19 +108,22 @@ type fault struct {
 // unknown reports a line that no mode understands.
 func (p *parser) unknown(faults []fault) {
 	best := faults[0]
-	for _, f := range faults[1:] {
+	if p.margin() {
+		best = faults[len(faults)-1] // the outermost
+	}
+	for _, f := range faults {
 		if f.err.Col > best.err.Col {
 			best = f
 		}
 	}
-	first := best.err.Col == p.indent+1 && best.err.Problem == grammar.Invalid
+	first := best.err.Col == p.firstWord() && best.err.Problem == grammar.Invalid
 	suggestion := ""
 	for _, f := range faults {
 		if f.err.Col == best.err.Col && suggestion == "" {
 			suggestion = p.suggest(f)
 		}
 	}
-	global := p.in.in == nil || p.indented && p.indent == 0
+	global := p.in.in == nil || p.margin()
 	if p.skip && !p.indented && first && suggestion == "" {
 		if p.skipNote != "" {
 			p.report(Ignored, best.err.Col, p.skipNote, "")
@@ -140,12 +143,22 @@ func (p *parser) unknown(faults []fault) {
 	p.skipSection("")
 }
 
+// firstWord is the column of the first word that is not `no` or `default`.
+func (p *parser) firstWord() int {
+	words := strings.Fields(p.text)
+	col := p.indent + 1
+	if w := strings.ToLower(words[0]); len(words) > 1 && (w == "no" || w == "default") {
+		rest := p.text[p.indent+len(words[0]):]
+		col += len(words[0]) + len(rest) - len(strings.TrimLeft(rest, " \t"))
+	}
+	return col
+}
+
 // explain says what is wrong and what was expected, without the words that would be refused.
 func (p *parser) explain(f fault) string {
 	e := *f.err
-	e.Expected = slices.Clone(e.Expected)
 	if e.Problem != grammar.Ambiguous {
-		e.Expected = slices.DeleteFunc(e.Expected, func(c grammar.Choice) bool { return p.lang.bad[f.mode+" "+c.Text] })
+		e.Expected = p.live(f)
 	}
 	switch e.Problem {
 	case grammar.Ambiguous:
@@ -166,9 +179,20 @@ func (p *parser) suggest(f fault) string {
 		return ""
 	}
 	e := *f.err
-	e.Expected = slices.DeleteFunc(slices.Clone(e.Expected), func(c grammar.Choice) bool { return p.lang.bad[f.mode+" "+c.Text] })
+	e.Expected = p.live(f)
 	if near := e.Suggest(); near != "" {
 		return "did you mean " + near + "?"
 	}
 	return ""
+}
+
+// live is what was expected and would have an effect; everything, if that is nothing.
+func (p *parser) live(f fault) []grammar.Choice {
+	out := slices.DeleteFunc(slices.Clone(f.err.Expected), func(c grammar.Choice) bool {
+		return c.Text != grammar.End && !p.lang.live[f.mode+" "+c.Text]
+	})
+	if len(out) == 0 {
+		return f.err.Expected
+	}
+	return out
 }

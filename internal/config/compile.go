@@ -59,10 +59,10 @@ func Compile(t *Tree) (*policy.Config, []Diagnostic) {
 		}
 	}
 	c.tunnels()
-	c.notes()
 	if HasErrors(c.ds) {
 		return nil, sorted(c.ds)
 	}
+	c.notes()
 	return c.cfg, sorted(c.ds)
 }
 

@@ -84,6 +84,7 @@ func (c *compiler) ipsecProfile(n *Node) {
 	}
 	if l := or(n.one("idle"), root.one("sa.idle")); l != nil {
 		p.IdleTime = seconds(l.match.Int("seconds"))
+		c.say(Ignored, l.Line, l.Col, "", "idle-time is not enforced yet: an SA lives until its lifetime")
 	}
 	if l := or(n.one("replay"), root.one("sa.replay")); l != nil {
 		last := l.match.Words[len(l.match.Words)-1].Text

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"sync"
 
 	"lockstep/internal/config/grammar"
@@ -63,13 +64,13 @@ func modes() []grammar.Mode {
 type language struct {
 	table *grammar.Table
 	lines map[*grammar.Command]*line
-	bad   map[string]bool // "mode keyword": refused everywhere in that mode, so never proposed
+	live  map[string]bool // "mode word": some line in effect has it; others are never proposed
 	all   []*line
 }
 
 // configuration is compiled once; it is immutable.
 var configuration = sync.OnceValue(func() *language {
-	l := &language{lines: map[*grammar.Command]*line{}, bad: map[string]bool{}}
+	l := &language{lines: map[*grammar.Command]*line{}, live: map[string]bool{}}
 	var commands []grammar.Command
 	add := func(mode string, lines []line) {
 		for _, ln := range lines {
@@ -83,13 +84,14 @@ var configuration = sync.OnceValue(func() *language {
 				c.No = ""
 			}
 			commands = append(commands, c)
-			for word := range ln.bad {
-				l.bad[mode+" "+word] = true
+			if ln.effect == applied {
+				l.propose(&ln)
 			}
 		}
 	}
 	add(modeGlobal, globalLines())
 	add(modeGlobal, cryptoLines())
+	add(modeGlobal, networkLines())
 	add(modeProposal, proposalLines())
 	add(modePolicy, policyLines())
 	add(modeKeyring, keyringLines())
@@ -109,15 +111,31 @@ var configuration = sync.OnceValue(func() *language {
 	if l.table, err = grammar.New(glossary(), modes(), commands); err != nil {
 		panic("config: " + err.Error()) // a mistake in the tables of this package, which every test would meet
 	}
-	next := 0
 	seen := map[string]int{}
 	for _, ln := range l.all {
 		l.lines[l.table.Commands(ln.mode)[seen[ln.mode]]] = ln
 		seen[ln.mode]++
-		next++
 	}
 	return l
 })
+
+// propose notes the words of a line that an error may name as expected.
+func (l *language) propose(ln *line) {
+	words := strings.FieldsFunc(ln.pattern, func(r rune) bool { return strings.ContainsRune("[]{}| ", r) })
+	for _, w := range words {
+		w = strings.TrimSuffix(w, "...")
+		if i := strings.IndexByte(w, '<'); i > 0 {
+			w = w[:i] // Tunnel<0-99>
+		}
+		text, name, _ := strings.Cut(w, ":")
+		if strings.HasPrefix(w, "X:") {
+			continue // IPv6 is refused wherever it is known
+		}
+		if ln.bad[text] == "" && (name == "" || ln.bad[":"+name] == "") {
+			l.live[ln.mode+" "+text] = true
+		}
+	}
+}
 
 // Grammar is the compiled grammar of configuration mode, for a session that enters lines one by one.
 func Grammar() *grammar.Table { return configuration().table }

@@ -16,14 +16,6 @@ func globalLines() []line {
 		{id: "store.persistence", pattern: "store persistence {none|journal|full}", no: "store persistence [none|journal|full]", help: "Which SA state survives a restart",
 			bad: words("a later capability: the only store is none, SAs are healed instead of restored", "journal", "full")},
 		{pattern: "store {bolt|etcd} [LINE:rest]", effect: refused, why: "SA stores are a later capability: store persistence none is the only one"},
-		{id: "interface.tunnel", pattern: "interface Tunnel<0-99999999>:unit", enter: modeTunnel, by: "unit", help: "Tunnel interface"},
-		{id: "interface", pattern: "interface WORD:name [WORD:number] [point-to-point|multipoint]", enter: modeInterface, by: "name", help: "Select an interface to configure"},
-		{id: "ip.route", pattern: "ip route A.B.C.D:prefix A.B.C.D:mask {Tunnel<0-99999999>:unit [A.B.C.D:via]|A.B.C.D:via|WORD:interface [A.B.C.D:via]} [<1-255>:distance] [name WORD:name] [permanent|track <1-1000>:track] [tag <1-4294967295>:tag]",
-			many: true, help: "Establish static routes",
-			bad: join(words("a route into an interface of the host is the host's: give the next hop alone, or a Tunnel", ":interface"),
-				words("object tracking is not supported: the line protocol of the tunnel moves its routes", "track"))},
-		{pattern: "ip route vrf LINE:rest", effect: refused, why: whyVRF},
-		{pattern: "ip routing", on: true, effect: ignored, why: whyHost},
 	}
 	out = append(out, family(ignored, whyNotIPsec, "logging", "version", "service", "boot-start-marker", "boot-end-marker", "boot",
 		"Building", "Current", "Using", "Last", "NVRAM",
@@ -37,4 +29,18 @@ func globalLines() []line {
 		"object-group", "parameter-map", "zone", "zone-pair", "time-range")...)
 	out = append(out, family(ignored, whyHost, "ip domain", "ip name-server", "ip forward-protocol", "ip http", "ip ssh", "ip cef", "ip source-route", "ip tcp", "ip host", "ip nat")...)
 	return out
+}
+
+// networkLines stand behind the crypto lines that they refer to, as IOS writes them.
+func networkLines() []line {
+	return []line{
+		{id: "interface.tunnel", pattern: "interface Tunnel<0-99999999>:unit", enter: modeTunnel, by: "unit", help: "Tunnel interface"},
+		{id: "interface", pattern: "interface WORD:name [WORD:number] [point-to-point|multipoint]", enter: modeInterface, by: "name", help: "Select an interface to configure"},
+		{id: "ip.route", pattern: "ip route A.B.C.D:prefix A.B.C.D:mask {Tunnel<0-99999999>:unit [A.B.C.D:via]|A.B.C.D:via|WORD:interface [A.B.C.D:via]} [<1-255>:distance] [name WORD:name] [permanent|track <1-1000>:track] [tag <1-4294967295>:tag]",
+			many: true, help: "Establish static routes",
+			bad: join(words("a route into an interface of the host is the host's: give the next hop alone, or a Tunnel", ":interface"),
+				words("object tracking is not supported: the line protocol of the tunnel moves its routes", "track"))},
+		{pattern: "ip route vrf LINE:rest", effect: refused, why: whyVRF},
+		{pattern: "ip routing", on: true, effect: ignored, why: whyHost},
+	}
 }

@@ -118,23 +118,53 @@ func (p *parser) readable() bool {
 	return true
 }
 
+// candidate is a section in whose mode the line is one.
+type candidate struct {
+	section *Node
+	match   *grammar.Match
+	effect  effect
+}
+
 // understand tries the line in the current section and in those around it.
 func (p *parser) understand() {
 	var faults []fault
-	section := p.in
-	for {
+	var found []candidate
+	for section := p.in; section != nil; section = section.in {
 		m, err := p.lang.table.Match(section.mode(), p.text, 15)
-		if err == nil {
-			p.accept(section, m)
-			return
+		if err != nil {
+			faults = append(faults, fault{section.mode(), err})
+			continue
 		}
-		faults = append(faults, fault{section.mode(), err})
-		if section.in == nil {
-			break
-		}
-		section = section.in
+		found = append(found, candidate{section, m, p.lang.lines[m.Command].effect})
+	}
+	if c, ok := p.choose(found, faults); ok {
+		p.accept(c.section, c.match)
+		return
 	}
 	p.unknown(faults)
+}
+
+// margin: the line begins at the left margin of a file that indents its sections, so it is a global one.
+func (p *parser) margin() bool { return p.indented && p.indent == 0 }
+
+// choose picks what a line means where several sections know it. The innermost counts, but a line with effect goes before
+// one that an inner section only knows as ignored: behind a host interface, `ip route` is still a route. Nor does an
+// outer section's ignored family excuse what the inner section does not understand.
+func (p *parser) choose(found []candidate, faults []fault) (candidate, bool) {
+	if len(found) == 0 {
+		return candidate{}, false
+	}
+	for _, c := range found {
+		if c.effect == applied || c.effect == refused && !p.margin() {
+			return c, true
+		}
+	}
+	if p.margin() {
+		return found[len(found)-1], true
+	}
+	inner := found[0].section == p.in
+	foreign := !p.indented && len(faults) > 0 && faults[0].err.Col == p.firstWord()
+	return found[0], inner || foreign
 }
 
 func (n *Node) mode() string {
@@ -199,7 +229,7 @@ func (p *parser) ignore(ln *line, m *grammar.Match) {
 			return
 		}
 	}
-	p.report(Ignored, m.Words[0].Col, ln.why, "")
+	p.report(Ignored, m.Words[0].Col, m.Canonical(withoutRest)+": "+ln.why, "")
 	if m.Words[0].Text == "banner" && !m.Negated {
 		p.banner(m.Text("rest"))
 		return
@@ -261,7 +291,7 @@ func (p *parser) sound(ln *line, m *grammar.Match) bool {
 			name = ":" + w.Name
 		}
 		if why := ln.bad[name]; why != "" {
-			p.refuse(w, w.Text, why)
+			p.refuse(w, strings.TrimSpace(p.way(m, w)+" "+w.Text), why)
 			ok = false
 		}
 		if w.Name == ln.secret && w.Kind != grammar.Keyword && w.Text == Redacted {

@@ -10,9 +10,8 @@ import (
 
 // token is a word of the line.
 type token struct {
-	text     string
-	off      int // octets from the line's beginning
-	attached bool
+	text string
+	off  int // octets from the line's beginning
 }
 
 // split cuts a line at spaces and tabs.
@@ -158,7 +157,7 @@ func (m *matching) advance(options []option) {
 	m.states = m.states[:0:0]
 	for _, o := range options {
 		if o.rest.text != "" {
-			rest = token{o.rest.text[1:], o.rest.off, true}
+			rest = token{o.rest.text[1:], o.rest.off}
 		}
 		taken := append(slices.Clip(o.from.taken), o.word)
 		m.states = append(m.states, state{o.from.rule, o.from.prog, o.at, taken})
@@ -175,7 +174,7 @@ func (m *matching) advance(options []option) {
 // try says how the position takes the token.
 func (o *option) try(tok token, line string) {
 	p := o.position()
-	o.word = Taken{Text: tok.text, Name: p.name, Kind: p.kind, Col: column(line, tok.off), attached: tok.attached}
+	o.word = Taken{Text: tok.text, Name: p.name, Kind: p.kind, Col: column(line, tok.off)}
 	var err error
 	switch p.kind {
 	case Keyword:
@@ -187,6 +186,7 @@ func (o *option) try(tok token, line string) {
 			return
 		}
 		o.word.Text = strconv.FormatUint(o.word.Number, 10)
+		o.word.attached = o.from.at >= 0 && o.from.prog.positions[o.from.at].glued
 		o.rank = asValue
 	case IPv4, IPv6:
 		o.word.Addr, err = netip.ParseAddr(tok.text)
@@ -232,7 +232,7 @@ func (o *option) keyword(tok token) {
 			o.rank = asKeyword
 		}
 		// The letter before the rest tells advance and glued in which case the name was written.
-		o.rest = token{tok.text[:1] + tok.text[n:], tok.off + n, true}
+		o.rest = token{tok.text[:1] + tok.text[n:], tok.off + n}
 	}
 }
 

@@ -69,7 +69,7 @@ func TestAbbreviatedCommandsRun(t *testing.T) {
 		"sh cr ipse sa pe 192.0.2.2":          "show crypto ipsec sa peer 192.0.2.2\n",
 		"show crypto ikev2 sa det":            "show crypto ikev2 sa detailed\n",
 		"sh int tu7":                          "show interfaces Tunnel7\n",
-		"sh int Tunnel 7":                     "show interfaces Tunnel 7\n",
+		"sh int Tunnel 7":                     "show interfaces Tunnel7\n",
 		"deb cr re":                           "debug crypto recovery\n",
 		"show crypto ikev2 sa | include IKEV": "",
 		"":                                    "",
