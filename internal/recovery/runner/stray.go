@@ -91,7 +91,10 @@ type tally struct {
 }
 
 // tallies turns counts since a flow's first packet into counts since the last hand-over.
-type tallies struct{ seen map[tallyKey]tally }
+type tallies struct {
+	seen  map[tallyKey]tally
+	swept time.Time
+}
 
 func (t *tallies) since(s Stray) (count, octets uint64) {
 	if t.seen == nil {
@@ -109,8 +112,13 @@ func (t *tallies) since(s Stray) (count, octets uint64) {
 	return s.Count - old.count, s.Octets - old.octets
 }
 
-// makeRoom forgets flows that have been silent for a minute.
+// makeRoom forgets flows that have been silent for a minute. It looks at most every ten seconds: a flood must not make
+// each of its packets cost a walk through the table.
 func (t *tallies) makeRoom(now time.Time) bool {
+	if now.Sub(t.swept) < 10*time.Second {
+		return false
+	}
+	t.swept = now
 	for k, v := range t.seen {
 		if now.Sub(v.last) >= time.Minute {
 			delete(t.seen, k)
