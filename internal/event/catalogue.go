@@ -47,6 +47,8 @@ var (
 		"The gateway has started.", "If nobody asked for it, see why it ended before."}
 	configured = Entry{"SYS", Notification, "CONFIG_I", Unlimited,
 		"Another configuration is the running one.", "None."}
+	suppressed = Entry{"SYS", Informational, "SUPPRESSED", Unlimited,
+		"So many occurrences of the message above, for the same flow, had no line of their own since the last one.", "Counters have them all."}
 	lineProtocol = Entry{"LINEPROTO", Notification, "UPDOWN", Unlimited,
 		"The line protocol of a tunnel follows its SAs: up with a working child, down without.", "None by itself."}
 	recursiveTunnel = Entry{"TUN", Notification, "RECURDOWN", Unlimited,
@@ -69,7 +71,7 @@ var (
 // Catalogue lists every kind of message.
 func Catalogue() []Entry {
 	return []Entry{invSPI, recoveryStarted, recoveryHealed, recoveryGaveUp, recoveryRecurring, lineProtocol, recursiveTunnel,
-		restarted, configured,
+		restarted, configured, suppressed,
 		ikeStatus, ikeAuth, ikeProposal, ikeSelectors, ikeInstall, ikeSyntax}
 }
 

@@ -27,10 +27,19 @@ func RecoveryDebug(at time.Time, tunnel string, peer netip.Addr, incident uint64
 
 // Restarted tells that the gateway has started.
 func Restarted(at time.Time, version string) Record {
-	return restarted.record(at, "System restarted --\nLockstep, version "+version, slog.String("version", version))
+	return restarted.record(at, "System restarted -- Lockstep, version "+version, slog.String("version", version))
 }
 
 // Configured tells that another configuration runs. from is "console", "file", who the user or the signal.
 func Configured(at time.Time, from, who string) Record {
 	return configured.record(at, fmt.Sprintf("Configured from %s by %s", from, who), slog.String("from", from), slog.String("user", who))
+}
+
+// Suppressed follows a rate-limited line whose flow had n more occurrences since the last line. It is a line of its own, so
+// that the limited one stays what parsers of IOS messages expect.
+func Suppressed(at time.Time, of Record, n uint64) Record {
+	name := Entry{Facility: of.Facility, Severity: of.Severity, Mnemonic: of.Mnemonic}.Name()
+	r := suppressed.record(at, fmt.Sprintf("%d more of %s for this flow since the last line", n, name), slog.Uint64("suppressed", n), slog.String("message", name))
+	r.Peer = of.Peer
+	return r
 }

@@ -245,6 +245,9 @@ func (e *Engine) Standings() []Standing {
 // Unhealed lists the owners with an incident that waits for a packet on a good SA.
 func (e *Engine) Unhealed() []sa.Owner {
 	var out []sa.Owner
+	if e.open == 0 {
+		return nil
+	}
 	for _, o := range e.owners {
 		if slices.ContainsFunc(o.open, func(i *incident) bool { return i.Delivered.IsZero() }) {
 			out = append(out, o.ID)
