@@ -276,3 +276,17 @@ func (l *limits) input(b []byte, now time.Time) Input {
 	}
 	return Tick{}
 }
+
+func TestNeverOursInTheNameOfAPeerPushesOutNothingOfIts(t *testing.T) {
+	r := newRig(t, false, true)
+	r.step(FromTombstone(r.seen(lostSPI), sa.Tombstone{SPI: lostSPI, Owner: 0, Deleted: r.now, Why: sa.TombRekeyed})) // in grace: no incident holds it
+	for i := range sa.SPI(3 * maxPerOwner) {
+		r.step(FromNeverOurs(r.seen(0x10000 + i)))
+	}
+	for _, f := range r.e.Flows() {
+		if f.SPI == lostSPI {
+			return
+		}
+	}
+	t.Error("the peer's flow was pushed out")
+}

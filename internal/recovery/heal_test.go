@@ -291,3 +291,19 @@ func TestHealingAgainAndAgainAlarms(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestAStrayOfARekeyThatSucceedsIsNoHealing(t *testing.T) {
+	r := newRig(t, true, true)
+	r.live(0x3000)
+	r.notice(ike.Notice{Kind: ike.ExchangeStarted, IKE: 7, Exchange: isakmp.CreateChildSA})
+	r.want(r.lost(lostSPI))
+	r.notice(ike.Notice{Kind: ike.ExchangeEnded, IKE: 7, Exchange: isakmp.CreateChildSA})
+	r.notice(ike.Notice{Kind: ike.ChildUp, IKE: 7, In: 0x4000, Initiator: true})
+	r.firstInbound(0x4000)
+	if got := reports(r.wait(time.Minute), Healed); len(got) != 0 {
+		t.Errorf("told as a healing: %+v", got)
+	}
+	if i := r.incident(); i.Result != Passed {
+		t.Errorf("%v", i.Result)
+	}
+}
