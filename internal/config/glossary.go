@@ -13,7 +13,7 @@ func glossary() grammar.Glossary {
 		"interface": "Select an interface to configure", "ip": "Global IP configuration subcommands", "set": "Set values for encryption/decryption",
 		"set security-association": "Security association parameters", "tunnel": "Protocol-over-protocol tunneling", "tunnel mode ipsec": "IPSec tunnel encapsulation",
 		"tunnel protection": "Enable tunnel protection", "ipsec": "IPSec", "match": "Match values of peer", "match identity": "Match peer identity", "match address": "Match an address",
-		"identity": "IKE identity", "authentication": "Set authentication method", "nat": "NAT traversal", "address": "IPv4 address", "fqdn": "Fully qualified domain name",
+		"identity": "IKE identity", "authentication": "Set authentication method", "nat": "NAT traversal", "initial-contact": "Process of initial-contact", "mode": "Encapsulation mode", "address": "IPv4 address", "fqdn": "Fully qualified domain name",
 		"email": "Email address", "key-id": "Opaque string", "any": "Any peer", "domain": "Match any name of a domain", "local": "Local", "remote": "Remote",
 		"on-demand": "Send only when there is traffic and silence", "periodic": "Send every interval", "pre-share": "Pre-shared key", "key": "Key in the line itself",
 		"0": "The key follows as it is", "6": "An encrypted key follows", "7": "A hidden key follows", "hex": "The key follows in hexadecimal",

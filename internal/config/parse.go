@@ -136,6 +136,9 @@ func (p *parser) understand() {
 			continue
 		}
 		found = append(found, candidate{section, m, p.lang.lines[m.Command].effect})
+		if found[len(found)-1].effect == applied {
+			break
+		}
 	}
 	if c, ok := p.choose(found, faults); ok {
 		p.accept(c.section, c.match)

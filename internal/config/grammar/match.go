@@ -68,6 +68,7 @@ func (t *Table) begin(mode, line string, privilege int) *matching {
 			m.negate, m.todo = w, m.todo[1:]
 		}
 	}
+	m.states = make([]state, 0, len(t.rules[mode]))
 	for _, r := range t.rules[mode] {
 		prog := r.yes
 		if m.negate != "" {
@@ -117,13 +118,20 @@ func (o option) position() *position { return &o.from.prog.positions[o.at] }
 // take advances all states over the next token.
 func (m *matching) take() *Error {
 	tok := m.todo[0]
-	options := m.options()
+	var options []option // those that take the token
 	best, free := refused, false
-	for i := range options {
-		o := &options[i]
-		o.try(tok, m.line)
-		best = max(best, o.rank)
-		free = free || o.rank == asWord || o.rank == asLine
+	var o option
+	for _, s := range m.states {
+		for _, i := range s.next() {
+			o.from, o.at, o.rank, o.rest = s, i, refused, token{}
+			o.try(tok, m.line)
+			if o.rank == refused {
+				continue
+			}
+			best = max(best, o.rank)
+			free = free || o.rank == asWord || o.rank == asLine
+			options = append(options, o)
+		}
 	}
 	if best == asPrefix && free && !glued(options) {
 		best = refused
@@ -134,7 +142,7 @@ func (m *matching) take() *Error {
 		}
 	}
 	if best == refused {
-		return m.fail(Invalid, tok, options)
+		return m.fail(Invalid, tok, m.options())
 	}
 	options = slices.DeleteFunc(options, func(o option) bool { return o.rank != best })
 	if best == asPrefix && slices.ContainsFunc(options, func(o option) bool { return o.word.Text != options[0].word.Text }) {
@@ -174,6 +182,9 @@ func (m *matching) advance(options []option) {
 // try says how the position takes the token.
 func (o *option) try(tok token, line string) {
 	p := o.position()
+	if p.kind == Keyword && (len(tok.text) == 0 || lower(tok.text[0]) != lower(p.text[0])) {
+		return // most of a mode's commands
+	}
 	o.word = Taken{Text: tok.text, Name: p.name, Kind: p.kind, Col: column(line, tok.off)}
 	var err error
 	switch p.kind {
