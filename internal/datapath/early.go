@@ -73,6 +73,7 @@ func (q *earlyQueue) round() {
 	list := q.waiting
 	q.waiting = nil
 	q.mu.Unlock()
+	q.r.age = 0
 	for _, e := range list {
 		q.r.run = Run{Local: e.Local, Remote: e.Remote, Encap: e.Encap, Buf: e.Packet}
 		q.r.process()

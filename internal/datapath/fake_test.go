@@ -225,7 +225,7 @@ func newSite(t testing.TB, w *wire, c settings) *site {
 // arrive gives the receiver one run and writes what came of it.
 func (s *site) arrive(r Run) {
 	s.rx.turn(func() {
-		s.rx.run = r
+		s.rx.run, s.rx.age = r, 0
 		s.rx.process()
 		s.rx.out.flush()
 	})

@@ -2,6 +2,7 @@ package datapath
 
 import (
 	"net/netip"
+	"time"
 
 	"lockstep/internal/reason"
 	"lockstep/internal/sa"
@@ -19,6 +20,8 @@ const (
 	maxRow = 64
 	// leastUDP is the shortest datagram on UDP 4500 that is neither keepalive nor too short for anything (RFC 3948 §2).
 	leastUDP = esp.HeaderLen
+	// clockEvery runs in a row, none of which waited, share one reading of the clock: at most about a millisecond.
+	clockEvery = 16
 )
 
 // receiver is the loop of one wire.
@@ -32,6 +35,8 @@ type receiver struct {
 	out   delivery
 	round func()
 	asked sa.SPI // the last one that Early was told of
+	now   time.Time
+	age   int // runs since the burst began
 }
 
 // opened is a packet that came out of an SA.
@@ -70,6 +75,7 @@ func (r *receiver) room(i int) { r.run = Run{Buf: r.ring[i][:0]} }
 
 // burst handles the run that is there and those that follow without a wait.
 func (r *receiver) burst() {
+	r.age = 0
 	r.process()
 	for i := 1; ; i = (i + 1) % ringLen {
 		if i == 0 {
@@ -86,6 +92,10 @@ func (r *receiver) burst() {
 
 // process handles one run: its ESP is opened in rows of one SPI.
 func (r *receiver) process() {
+	if r.age%clockEvery == 0 {
+		r.now = r.p.opt.Now()
+	}
+	r.age++
 	buf, seg := r.run.Buf, r.run.Seg
 	if seg <= 0 || seg > len(buf) {
 		seg = len(buf)
@@ -177,9 +187,9 @@ func (r *receiver) open(spi sa.SPI, row [][]byte) {
 
 // park keeps packets that came before their SA (K4, K5): evidence of success, which never reaches recovery.
 func (r *receiver) park(spi sa.SPI, row [][]byte) {
-	now, waits := r.p.opt.Now(), false
+	waits := false
 	for i, pkt := range row {
-		larval, kept := r.p.opt.Table.Park(spi, sa.Early{Local: r.run.Local, Remote: r.run.Remote, Encap: r.run.Encap, Packet: pkt, At: now})
+		larval, kept := r.p.opt.Table.Park(spi, sa.Early{Local: r.run.Local, Remote: r.run.Remote, Encap: r.run.Encap, Packet: pkt, At: r.now})
 		if !larval {
 			r.open(spi, row[i:]) // installed or given up meanwhile: it is larval no more, so this ends
 			return
@@ -209,16 +219,16 @@ func (r *receiver) unknown(spi sa.SPI, row [][]byte) {
 		r.drops.Drop(why, len(pkt))
 	}
 	if !transit {
-		r.stray(&r.run, spi, row, r.p.opt.Now())
+		r.stray(&r.run, spi, row, r.now)
 	}
 }
 
 // decrypt opens a row and delivers what comes out.
 func (r *receiver) decrypt(in *sa.Inbound, row [][]byte) {
-	now, n := r.p.opt.Now(), 0
+	n := 0
 	r.hold(in)
 	for _, pkt := range row {
-		inner, why := in.Open(pkt, r.run.Remote, now)
+		inner, why := in.Open(pkt, r.run.Remote, r.now)
 		if why != reason.None {
 			r.drops.Drop(why, len(pkt))
 			continue

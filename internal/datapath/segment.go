@@ -46,7 +46,8 @@ func (f *frame) parse(b []byte) bool {
 	*f = frame{pkt: pkt[:p.TotalLen], packet: p}
 	switch v.gso &^ gsoECN {
 	case gsoNone:
-		return v.flags&needsCsum == 0 || ip.FinishChecksum(f.pkt, int(v.csumStart), int(v.csumOff))
+		// The sum begins behind the IP header at the earliest: it must not change what was parsed.
+		return v.flags&needsCsum == 0 || int(v.csumStart) >= p.HeaderLen && ip.FinishChecksum(f.pkt, int(v.csumStart), int(v.csumOff))
 	case gsoTCPv4:
 		return p.Version == 4 && f.segmented(v, ip.ProtoTCP)
 	case gsoTCPv6:

@@ -79,6 +79,7 @@ type Inbound struct {
 	moved  netip.AddrPort // last endpoint told
 	inner  ip.Packet      // what the last good packet held
 	told   [NoteEndpointMoved + 1]bool
+	row    row
 	wide4  bool // every IPv4 packet is within the selectors, wide6: every IPv6 one; never changes
 	wide6  bool
 
@@ -97,9 +98,26 @@ func newInbound(c Child) (*Inbound, error) {
 		wide4: widest(c.TSRemote, 32) && widest(c.TSLocal, 32), wide6: widest(c.TSRemote, 128) && widest(c.TSLocal, 128)}, nil
 }
 
-// Hold takes the SA for a run of packets; LetGo gives it back.
-func (in *Inbound) Hold()  { in.mu.Lock() }
-func (in *Inbound) LetGo() { in.mu.Unlock() }
+// row is what good packets between Hold and LetGo add to the counters.
+type row struct {
+	packets, octets uint64
+	last            int64 // Unix nanoseconds
+}
+
+// Hold takes the SA for a run of packets; LetGo counts them and gives it back.
+func (in *Inbound) Hold() { in.mu.Lock() }
+
+// LetGo ends what Hold began.
+func (in *Inbound) LetGo() {
+	if in.row.last != 0 {
+		in.counts.packets.Add(in.row.packets)
+		in.counts.octets.Add(in.row.octets)
+		in.counts.last.Store(in.row.last)
+		in.top.Store(in.window.Top())
+		in.row = row{}
+	}
+	in.mu.Unlock()
+}
 
 // Open verifies and decrypts pkt (from the SPI on) in place, in the order of RFC 4303 §3.4: replay pre-check, ICV, replay
 // update, then selectors. Nothing of the SA changes before the ICV held. The result is None and the inner packet, or why
@@ -119,14 +137,22 @@ func (in *Inbound) Inner() *ip.Packet { return &in.inner }
 
 // received counts a packet and tells of limits, each once: a peer's clock and counters are not ours (RFC 7296 §2.8).
 func (in *Inbound) received(octets uint64, now time.Time) {
-	p, b := in.counts.packets.Add(1), in.counts.octets.Add(octets)
-	if in.SoftPackets > 0 && p >= in.SoftPackets {
-		in.once(NoteSoftPackets, p, now)
+	in.row.packets++
+	in.row.octets += octets
+	if in.SoftPackets > 0 {
+		if p := in.counts.packets.Load() + in.row.packets; p >= in.SoftPackets {
+			in.once(NoteSoftPackets, p, now)
+		}
 	}
-	if in.SoftBytes > 0 && b >= in.SoftBytes {
-		in.once(NoteSoftBytes, b, now)
+	if in.SoftBytes > 0 {
+		if b := in.volume(); b >= in.SoftBytes {
+			in.once(NoteSoftBytes, b, now)
+		}
 	}
 }
+
+// volume is the octets received so far, the row in hand included.
+func (in *Inbound) volume() uint64 { return in.counts.octets.Load() + in.row.octets }
 
 func (in *Inbound) once(kind NoteKind, value uint64, now time.Time) {
 	if !in.told[kind] {
@@ -143,8 +169,8 @@ func (in *Inbound) open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte,
 	if !in.Hard.IsZero() && !now.Before(in.Hard) {
 		return nil, reason.HardExpired // RFC 4301 §4.4.2.1: an expired SA must not be used
 	}
-	if in.HardBytes > 0 && in.counts.octets.Load() >= in.HardBytes {
-		in.once(NoteHardBytes, in.counts.octets.Load(), now)
+	if in.HardBytes > 0 && in.volume() >= in.HardBytes {
+		in.once(NoteHardBytes, in.volume(), now)
 		return nil, reason.HardExpired
 	}
 	high := in.window.SeqHigh(low, in.ESN)
@@ -165,7 +191,6 @@ func (in *Inbound) open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte,
 	if !in.window.Accept(seq) && in.ReplayWindow > 0 {
 		return nil, in.replayed(seq)
 	}
-	in.top.Store(in.window.Top())
 	in.verified(from, newest, now)
 	return in.judge(payload, next)
 }
@@ -180,7 +205,7 @@ func (in *Inbound) replayed(seq uint64) reason.Drop {
 // verified tells IKE what an authentic packet shows. An endpoint is learned only from the newest packet: a replayed or
 // delayed one must not move it (RFC 7296 §2.23).
 func (in *Inbound) verified(from netip.AddrPort, newest bool, now time.Time) {
-	in.counts.last.Store(now.UnixNano())
+	in.row.last = now.UnixNano()
 	if !in.seen {
 		in.seen, in.alive = true, now
 		in.tell(Note{Kind: NoteFirstInbound, At: now})

@@ -30,6 +30,12 @@ func keyOf(spi SPI) policy.Secret {
 	return policy.NewSecret(k[:20])
 }
 
+// longKey is keyOf for AES-GCM-256.
+func longKey(spi SPI) policy.Secret {
+	k := sha256.Sum256(fmt.Append(nil, spi))
+	return policy.NewSecret(append(k[:], k[:4]...))
+}
+
 // child is A's side of a pair; its peer's side has the keys and selectors the other way round.
 func child(in, out SPI) Child {
 	return Child{Owner: 3, Tunnel: 0, In: in, Out: out, Cipher: gcm, KeyIn: keyOf(in), KeyOut: keyOf(out), TSLocal: anyone, TSRemote: anyone,

@@ -36,9 +36,16 @@ type Stray struct {
 
 type entry struct {
 	Stray
-	used  bool
 	fresh bool // seen since it was handed over
 	queue bool // stands in the list of what to hand over
+}
+
+// pool keeps what a search reads apart from the entries, which are four cache lines each: a flood of SPIs then costs the
+// eight neighbours in tag and last, and one entry.
+type pool struct {
+	tag     [poolSize]uint32 // hash of the entry's key, never 0; 0: free
+	last    [poolSize]int64  // Unix nanoseconds of its last packet
+	entries [poolSize]entry
 }
 
 // Batch is a hand-over. The receiver gives it back with Recycle.
@@ -50,7 +57,7 @@ type Batch struct {
 
 // Table belongs to one worker: Note and Flush are its alone. The healer receives from Batches.
 type Table struct {
-	known, strangers [poolSize]entry
+	known, strangers pool
 	due              []*entry // fresh entries, in order of arrival
 	evicted          uint64
 	out              chan *Batch // one slot
@@ -68,13 +75,13 @@ func New() *Table {
 
 // Note counts one packet of n octets, from the SPI on. known says that the source is a peer of ours.
 func (t *Table) Note(k Key, srcPort, dstPort uint16, encap sa.Encap, n int, known bool, now time.Time) {
-	pool := &t.strangers
+	from := &t.strangers
 	if known {
-		pool = &t.known
+		from = &t.known
 	}
-	e := t.place(pool, k)
-	if !e.used {
-		*e = entry{Stray: Stray{Key: k, Encap: encap, First: now, MinLen: n}, used: true, queue: e.queue}
+	e, found := t.place(from, k, now)
+	if !found {
+		*e = entry{Stray: Stray{Key: k, Encap: encap, First: now, MinLen: n}, queue: e.queue}
 	}
 	e.SrcPort, e.DstPort, e.Encap, e.Last = srcPort, dstPort, encap, now
 	e.Count++
@@ -88,25 +95,29 @@ func (t *Table) Note(k Key, srcPort, dstPort uint16, encap sa.Encap, n int, know
 }
 
 // place finds the flow's entry or one to use for it: a free one, else the one longest silent.
-func (t *Table) place(pool *[poolSize]entry, k Key) *entry {
+func (t *Table) place(from *pool, k Key, now time.Time) (e *entry, found bool) {
 	h := hash(k)
-	var room *entry
+	tag, room := h|1, uint32(poolSize)
 	for i := range uint32(probes) {
-		e := &pool[(h+i)%poolSize]
+		at := (h + i) % poolSize
 		switch {
-		case e.used && e.Key == k:
-			return e
-		case room == nil, !e.used && room.used, e.used == room.used && e.Last.Before(room.Last):
-			room = e
+		case from.tag[at] == tag && from.entries[at].Key == k:
+			from.last[at] = now.UnixNano()
+			return &from.entries[at], true
+		case room == poolSize:
+			room = at
+		case from.tag[room] == 0:
+		case from.tag[at] == 0, from.last[at] < from.last[room]:
+			room = at
 		}
 	}
-	if room.used {
-		if room.fresh {
-			t.evicted++
-		}
-		room.used, room.fresh = false, false
+	e = &from.entries[room]
+	if from.tag[room] != 0 && e.fresh {
+		t.evicted++
+		e.fresh = false
 	}
-	return room
+	from.tag[room], from.last[room] = tag, now.UnixNano()
+	return e, false
 }
 
 // hash mixes what differs between flows; collisions cost a probe, never a wrong answer.
