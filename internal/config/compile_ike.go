@@ -188,7 +188,7 @@ func (c *compiler) network(n *Node, name string, bits int) netip.Prefix {
 		}
 	}
 	p := netip.PrefixFrom(a.Addr, bits)
-	if p.Masked() != p && name != "address.host" {
+	if p.Masked() != p {
 		if at, ok := n.match.Var("mask"); ok {
 			c.say(Note, n.Line, a.Col, "", "%s has bits that the mask %s leaves out: taken as %s", a.Text, at.Text, p.Masked())
 		}

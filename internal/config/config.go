@@ -81,5 +81,5 @@ func Load(name string, text []byte) (*policy.Config, []Diagnostic) {
 		return nil, ds
 	}
 	cfg, more := Compile(tree)
-	return cfg, append(ds, more...)
+	return cfg, sorted(append(ds, more...))
 }

@@ -35,8 +35,8 @@ func (t *Table) Help(mode, line string, privilege int) ([]Choice, *Error) {
 // after lists what may stand behind line, and the begun word that it must fit.
 func (t *Table) after(mode, line string, privilege int) ([]Choice, string, *Error) {
 	within := ""
-	if n := len(line); n > 0 && line[n-1] != ' ' && line[n-1] != '\t' {
-		within = line[strings.LastIndexAny(line, " \t")+1:]
+	if n := len(line); n > 0 && !blank(line[n-1]) {
+		within = line[strings.LastIndexAny(line, " \t\r")+1:]
 	}
 	done := strings.TrimSuffix(line, within)
 	m := t.begin(mode, done, privilege)

@@ -14,16 +14,18 @@ type token struct {
 	off  int // octets from the line's beginning
 }
 
-// split cuts a line at spaces and tabs.
+func blank(b byte) bool { return b == ' ' || b == '\t' || b == '\r' }
+
+// split cuts a line at spaces, tabs and carriage returns.
 func split(line string) []token {
 	var out []token
 	for i := 0; i < len(line); {
-		if line[i] == ' ' || line[i] == '\t' {
+		if blank(line[i]) {
 			i++
 			continue
 		}
 		end := i
-		for end < len(line) && line[end] != ' ' && line[end] != '\t' {
+		for end < len(line) && !blank(line[end]) {
 			end++
 		}
 		out = append(out, token{text: line[i:end], off: i})
