@@ -13,7 +13,7 @@ import (
 // Defaults of IOS (docs/configuration.md), and our own where IOS has none.
 const (
 	defaultHostname     = "lockstep"
-	defaultSeconds      = 3600 * time.Second
+	defaultSALifetime   = 3600 * time.Second
 	defaultKilobytes    = 4608000
 	defaultReplay       = 64
 	defaultIKELifetime  = 86400 * time.Second

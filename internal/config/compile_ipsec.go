@@ -74,7 +74,7 @@ func or(lines ...*Node) *Node {
 
 func (c *compiler) ipsecProfile(n *Node) {
 	root := &c.tree.root
-	p := &policy.IPsecProfile{Name: n.name(), Lifetime: defaultSeconds, LifetimeKB: defaultKilobytes, ReplayWindow: defaultReplay,
+	p := &policy.IPsecProfile{Name: n.name(), Lifetime: defaultSALifetime, LifetimeKB: defaultKilobytes, ReplayWindow: defaultReplay,
 		ResponderOnly: n.one("responder-only") != nil, NotifyInvalidSPI: n.one("notify-invalid-spi") != nil}
 	if l := or(n.one("seconds"), root.one("sa.seconds")); l != nil {
 		p.Lifetime = seconds(l.match.Int("seconds")) + time.Duration(l.match.Int("days"))*24*time.Hour
