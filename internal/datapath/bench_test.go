@@ -32,7 +32,7 @@ func benchSite(b testing.TB, c sa.Child) (*Plane, *receiver, *transmitter) {
 		b.Fatal(err)
 	}
 	p := New(Options{Table: table})
-	p.AddWire(sink{}, siteA, sa.EncapUDP)
+	p.AddWire(sink{}, siteA)
 	if err := p.AddTunnel(0, sink{}, TunnelOptions{MTU: 1438}); err != nil {
 		b.Fatal(err)
 	}

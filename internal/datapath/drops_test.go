@@ -184,8 +184,10 @@ func TestEveryOutboundDropHasItsName(t *testing.T) {
 		icmp   bool
 		circle bool
 	}{
-		"no child":            {frame: plain(pkt), none: true, want: reason.NoOutboundSA, asked: 1},
-		"none for this one":   {frame: plain(udp("10.9.0.1:7", "10.2.0.1:9", 30)), child: narrow, want: reason.NoSelectorMatch, asked: 1},
+		"no child":          {frame: plain(pkt), none: true, want: reason.NoOutboundSA, asked: 1},
+		"none for this one": {frame: plain(udp("10.9.0.1:7", "10.2.0.1:9", 30)), child: narrow, want: reason.NoSelectorMatch, asked: 1},
+		"other family": {frame: plain(udp("[2001:db8:1::1]:7", "[2001:db8:2::1]:9", 3)), want: reason.NoSelectorMatch, asked: 1,
+			child: func(c *sa.Child) { c.TSLocal, c.TSRemote = []ike2.Selector{any4}, []ike2.Selector{any4} }},
 		"inbound half only":   {frame: plain(pkt), want: reason.NoOutboundSA, asked: 1, setUp: func(_ *testing.T, s *site) { s.table.Remove(spiA, spiB, 1, sa.OutboundHalf, sa.TombRekeyed, t0) }},
 		"too big with DF":     {frame: plain(df(udp("10.1.0.1:7", "10.2.0.1:9", 1373))), opt: settings{tunnel: TunnelOptions{MTU: 1400}}, want: reason.TooBigDF, icmp: true},
 		"too big IPv6":        {frame: plain(udp("[2001:db8:1::1]:7", "[2001:db8:2::1]:9", 1353)), opt: settings{tunnel: TunnelOptions{MTU: 1400}}, want: reason.TooBigDF, icmp: true},

@@ -211,7 +211,7 @@ func newSite(t testing.TB, w *wire, c settings) *site {
 	o.Recursive = func(int) { s.self++ }
 	o.Failed = func(_ string, err error) { s.loops = append(s.loops, err) }
 	s.Plane = New(o)
-	s.AddWire(w, w.local, sa.EncapUDP)
+	s.AddWire(w, w.local)
 	s.rx = newReceiver(s.Plane, w, w.local)
 	if !c.bare {
 		if err := s.AddTunnel(0, s.dev, c.tunnel); err != nil {

@@ -42,8 +42,7 @@ type Plane struct {
 // port is a wire with what it can send.
 type port struct {
 	wire  Wire
-	local netip.AddrPort // unspecified address: every one of ours
-	encap sa.Encap
+	local netip.AddrPort // unspecified address: every one of ours; port 0: protocol 50
 }
 
 // tunnel is one device with its way out.
@@ -114,12 +113,11 @@ func (p *Plane) SetMTU(unit, mtu int) {
 	}
 }
 
-// AddWire receives from a wire until it is closed or Run ends, and sends on it what leaves from local by encap: EncapUDP
-// for sockets of UDP 500 and 4500, EncapNone for raw ones, whose port does not count. An unspecified address stands for
-// every one of ours.
-func (p *Plane) AddWire(w Wire, local netip.AddrPort, encap sa.Encap) {
+// AddWire receives from a wire until it is closed or Run ends, and sends on it what leaves from local: UDP port 500 (IKE
+// alone), UDP port 4500 (IKE and ESP), or port 0 for protocol 50. An unspecified address stands for every one of ours.
+func (p *Plane) AddWire(w Wire, local netip.AddrPort) {
 	p.mu.Lock()
-	next := append(slices.Clone(*p.wires.Load()), port{w, local, encap})
+	next := append(slices.Clone(*p.wires.Load()), port{w, local})
 	p.wires.Store(&next)
 	p.mu.Unlock()
 	l := newReceiver(p, w, local)
@@ -142,10 +140,14 @@ func (p *Plane) forget(c io.Closer) {
 
 // wireFor finds the wire for packets from local; nil: none.
 func (p *Plane) wireFor(local netip.AddrPort, encap sa.Encap) Wire {
-	for i := range *p.wires.Load() {
-		x := &(*p.wires.Load())[i]
-		if x.encap == encap && (encap == sa.EncapNone || x.local.Port() == local.Port()) &&
-			(x.local.Addr() == local.Addr() || x.local.Addr().IsUnspecified()) {
+	number := local.Port()
+	if encap == sa.EncapNone {
+		number = 0
+	}
+	all := *p.wires.Load()
+	for i := range all {
+		x := &all[i]
+		if x.local.Port() == number && (x.local.Addr() == local.Addr() || x.local.Addr().IsUnspecified()) {
 			return x.wire
 		}
 	}

@@ -57,7 +57,7 @@ func TestThePlaneRunsAndStopsWithEverythingClosed(t *testing.T) {
 		if err := b.AddTunnel(7, late, TunnelOptions{}); err == nil {
 			t.Error("a second device for one unit")
 		}
-		b.AddWire(other, other.local, sa.EncapUDP)
+		b.AddWire(other, other.local)
 		for i := range 100 {
 			a.dev.out <- plain(udp("10.1.0.1:7", "10.2.0.1:9", i))
 		}
@@ -120,11 +120,11 @@ func TestARepeatedErrorIsToldOnceASecond(t *testing.T) {
 func TestIKEMessagesAreCopiedAndLeaveFromTheRightSocket(t *testing.T) {
 	w500, w4500 := newWire(netip.MustParseAddrPort("192.0.2.1:500")), newWire(siteA)
 	s := newSite(t, w4500, settings{})
-	s.AddWire(w500, w500.local, sa.EncapUDP)
+	s.AddWire(w500, w500.local)
 	buf := append([]byte{0, 0, 0, 0}, "hello"...)
 	s.arrive(Run{Local: siteA, Remote: siteB, Encap: sa.EncapUDP, Buf: buf})
 	buf[4] = 'x'
-	s.arrive(Run{Local: w500.local, Remote: siteB, Encap: sa.EncapUDP, Buf: []byte("on 500")})
+	s.arrive(Run{Local: w500.local, Remote: siteB, Buf: []byte("on 500")})
 	if !slices.Equal(s.ike, []string{"hello", "on 500"}) {
 		t.Errorf("%q", s.ike)
 	}
@@ -185,8 +185,9 @@ func TestEarlyPacketsAreOpenedWhenTheirSAComes(t *testing.T) {
 	c := childOf(spiA, spiB)
 	a.install(t, c)
 	b.table.Reserve(spiB, 1, t0)
-	for i := range 3 {
-		a.leave(plain(udp("10.1.0.1:7", "10.2.0.1:9", i)))
+	want := naive(bigTCP("10.1.0.1", "10.2.0.1", 7, 0x10, nil, 300), 100)
+	for _, pkt := range want {
+		a.leave(plain(pkt))
 		b.receive()
 	}
 	if len(b.dev.frames()) != 0 || !slices.Equal(b.early, []sa.SPI{spiB}) || len(b.TakeStrays(nil)) != 0 {
@@ -196,9 +197,12 @@ func TestEarlyPacketsAreOpenedWhenTheirSAComes(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Plane.early.round()
-	got := b.dev.frames()
-	if len(got) != 3 || !bytes.Equal(got[2], plain(udp("10.1.0.1:7", "10.2.0.1:9", 2))) {
-		t.Errorf("%d frames", len(got))
+	var got [][]byte
+	for _, f := range b.dev.frames() {
+		got = append(got, split(t, f)...)
+	}
+	if !slices.EqualFunc(got, want, bytes.Equal) {
+		t.Errorf("%d packets: % x", len(got), got)
 	}
 	b.dropped(t, reason.None, 0)
 }
@@ -241,7 +245,7 @@ func TestAMovedPeerIsReachedWhereItIs(t *testing.T) {
 func TestRawPacketsLeaveWithoutPorts(t *testing.T) {
 	raw := newWire(netip.AddrPortFrom(siteA.Addr(), 0))
 	a := newSite(t, newWire(siteA), settings{})
-	a.AddWire(raw, raw.local, sa.EncapNone)
+	a.AddWire(raw, raw.local)
 	c := childOf(spiA, spiB)
 	c.Encap = sa.EncapNone
 	a.install(t, c)
@@ -267,5 +271,49 @@ func TestTheOuterHeaderHasDSCPAndECNOfTheInnerOne(t *testing.T) {
 	ip.SetECN(want, ip.CE)
 	if got := b.dev.frames(); len(got) != 1 || !bytes.Equal(got[0], plain(want)) {
 		t.Errorf("the mark was lost: % x", got)
+	}
+}
+
+// Frames that wait in the device leave in one run, but for those whose outer header differs.
+func TestARunHasOneOuterHeader(t *testing.T) {
+	a, _ := pair(t, settings{}, settings{}, childOf(spiA, spiB))
+	for _, class := range []uint8{0, 0, 46 << 2, 46 << 2, 46 << 2, 0} {
+		pkt := udp("10.1.0.1:7", "10.2.0.1:9", 100)
+		ip.SetTrafficClass(pkt, class)
+		a.dev.out <- plain(pkt)
+	}
+	var err error
+	if a.tx.n, err = a.dev.ReadFrame(a.tx.buf); err != nil {
+		t.Fatal(err)
+	}
+	a.tx.turn(a.tx.round)
+	var got []int
+	for _, r := range a.wire.runs() {
+		got = append(got, int(r.TrafficClass), len(packets([]Run{r})))
+	}
+	if !slices.Equal(got, []int{0, 2, 46 << 2, 3, 0, 1}) {
+		t.Errorf("class and packets of the runs: %v", got)
+	}
+}
+
+// A frame stays open over several reads, and the buffers in which its packets lie are not used again before it is written.
+func TestAFrameStaysWholeOverManyReads(t *testing.T) {
+	a, b := pair(t, settings{}, settings{}, childOf(spiA, spiB))
+	want := naive(bigTCP("10.1.0.1", "10.2.0.1", 7, 0x10, nil, 3*ringLen*100), 100)
+	for _, pkt := range want {
+		a.leave(plain(pkt)) // a run of one each
+	}
+	b.receive()
+	var got [][]byte
+	for _, f := range b.dev.frames() {
+		got = append(got, split(t, f)...)
+	}
+	if len(got) != len(want) || len(b.dev.frames()) != 3 {
+		t.Fatalf("%d packets in %d frames", len(got), len(b.dev.frames()))
+	}
+	for i := range want {
+		if !bytes.Equal(got[i][20:], want[i][20:]) { // the IDs count anew in each frame
+			t.Fatalf("packet %d: % x\nwant % x", i, got[i], want[i])
+		}
 	}
 }

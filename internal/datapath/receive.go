@@ -100,7 +100,7 @@ func (r *receiver) process() {
 	if seg <= 0 || seg > len(buf) {
 		seg = len(buf)
 	}
-	if !r.run.Remote.IsValid() || !r.run.Local.IsValid() || r.run.Encap == sa.EncapUDP && r.run.Remote.Port() == 0 {
+	if !r.run.Remote.IsValid() || !r.run.Local.IsValid() || r.run.Local.Port() != 0 && r.run.Remote.Port() == 0 {
 		r.drops.Drop(reason.OuterMalformed, len(buf))
 		return
 	}
@@ -126,11 +126,11 @@ func (r *receiver) process() {
 
 // classify deals with everything that is not ESP on an SPI that may be one (K0 to K2 of protocol.md §1.2, RFC 3948 §2).
 func (r *receiver) classify(d []byte) (sa.SPI, bool) {
-	if r.run.Encap == sa.EncapUDP {
-		if r.run.Local.Port() == isakmp.Port {
-			r.ike(d)
-			return 0, false
-		}
+	switch {
+	case r.run.Local.Port() == isakmp.Port:
+		r.ike(d)
+		return 0, false
+	case r.run.Encap == sa.EncapUDP:
 		msg, isIKE, isKeepalive := isakmp.StripMarker(d)
 		switch {
 		case isKeepalive:

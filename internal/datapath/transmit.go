@@ -188,7 +188,6 @@ func (x *transmitter) seal(out *sa.Outbound, now time.Time) {
 			for k+n < count && f.length(k+n) == length {
 				n++
 			}
-			n = min(n, x.send.room(sealed))
 		}
 		if why := x.sealRow(out, k, n, sealed, now); why != reason.None {
 			x.drop(why, k)
