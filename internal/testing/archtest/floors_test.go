@@ -1,4 +1,5 @@
-// Package archtest holds the house to its plan: floors and purity (ARCHITECTURE.md). It reads source text only.
+// Package archtest holds the house to its plan: floors, purity and the drop catalogue (ARCHITECTURE.md). It reads source
+// text only.
 package archtest
 
 import (
@@ -198,5 +199,46 @@ func TestOperatorNeverReadsStoreRecords(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+func TestEveryDropReasonHasATest(t *testing.T) {
+	var names []string
+	for _, f := range sources(t, false) {
+		if f.pkg != "internal/reason" || filepath.Base(f.path) != "reason.go" {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if v, ok := n.(*ast.ValueSpec); ok {
+				for _, id := range v.Names {
+					if id.IsExported() && id.Name != "None" && id.Name != "Count" {
+						names = append(names, id.Name)
+					}
+				}
+			}
+			return true
+		})
+	}
+	if len(names) < 40 {
+		t.Fatalf("found only %d reasons: the test reads the wrong file", len(names))
+	}
+	provoked := map[string]bool{}
+	for _, f := range sources(t, true) {
+		if within(f.pkg, "internal/testing/archtest") || f.pkg == "internal/reason" {
+			continue
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				if x, isID := s.X.(*ast.Ident); isID && x.Name == "reason" {
+					provoked[s.Sel.Name] = true
+				}
+			}
+			return true
+		})
+	}
+	for _, n := range names {
+		if !provoked[n] {
+			t.Errorf("reason.%s has no test that provokes it", n)
+		}
 	}
 }
