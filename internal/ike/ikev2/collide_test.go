@@ -49,11 +49,7 @@ func crossings() []struct {
 // schedules are orders of the four messages that cross: 0 request of a, 1 request of b, 2 answer to a, 3 answer to b.
 // A message waits until it exists.
 func schedules() [][]int {
-	var out [][]int
-	for _, p := range [][]int{{0, 1, 2, 3}, {1, 0, 3, 2}, {0, 1, 3, 2}, {1, 0, 2, 3}, {0, 2, 1, 3}, {1, 3, 0, 2}} {
-		out = append(out, p)
-	}
-	return out
+	return [][]int{{0, 1, 2, 3}, {1, 0, 3, 2}, {0, 1, 3, 2}, {1, 0, 2, 3}, {0, 2, 1, 3}, {1, 3, 0, 2}}
 }
 
 // cross gives both sides the command and delivers the messages in the order, then lets everything settle.

@@ -26,7 +26,6 @@ type machine struct {
 
 	children []*child
 	doomed   []sa.SPI // outbound SPIs of Deletes that came before the child they delete (protocol.md §5.7)
-	lost     []sa.SPI // inbound SPIs that VerbRekeySPI named: no child of ours has them
 
 	path     path
 	localID  policy.Identity
