@@ -7,16 +7,12 @@ import (
 	"io"
 	"strings"
 
+	"lockstep/internal/datapath/counters"
 	"lockstep/internal/reason"
 )
 
-// Drops is what was discarded since the counters were cleared, by reason.
-type Drops struct {
-	Packets, Octets [reason.Count]uint64
-}
-
 // global adds up the counters that share a name.
-func (d *Drops) global(name string) (packets, octets uint64) {
+func global(d *counters.Totals, name string) (packets, octets uint64) {
 	for r := range reason.Count {
 		if e, ok := reason.Of(reason.Drop(r)); ok && e.Global == name {
 			packets += d.Packets[r]
@@ -26,7 +22,7 @@ func (d *Drops) global(name string) (packets, octets uint64) {
 	return packets, octets
 }
 
-func (d *Drops) row(number int) (packets uint64) {
+func row(d *counters.Totals, number int) (packets uint64) {
 	for r := range reason.Count {
 		if e, ok := reason.Of(reason.Drop(r)); ok && e.Row == number {
 			packets += d.Packets[r]
@@ -37,13 +33,13 @@ func (d *Drops) row(number int) (packets uint64) {
 
 // StatisticsDrop writes `show platform hardware qfp active statistics drop` in IOS XE's columns: name, packets to column
 // 49, octets to column 73. Rows of zero are left out; all shows them too.
-func StatisticsDrop(w io.Writer, d *Drops, all bool) error {
+func StatisticsDrop(w io.Writer, d *counters.Totals, all bool) error {
 	rule := strings.Repeat("-", 73)
 	if _, err := fmt.Fprintf(w, "%s\nGlobal Drop Stats                         Packets                  Octets  \n%s\n", rule, rule); err != nil {
 		return err
 	}
 	for _, name := range reason.GlobalNames() {
-		packets, octets := d.global(name)
+		packets, octets := global(d, name)
 		if packets == 0 && octets == 0 && !all {
 			continue
 		}
@@ -56,13 +52,13 @@ func StatisticsDrop(w io.Writer, d *Drops, all bool) error {
 
 // DatapathDrops writes `show platform hardware qfp active feature ipsec datapath drops [all]`: number to column 9, name
 // from column 11, packets to column 72. Without all the rows of zero are left out.
-func DatapathDrops(w io.Writer, d *Drops, all bool) error {
+func DatapathDrops(w io.Writer, d *counters.Totals, all bool) error {
 	rule := strings.Repeat("-", 72)
 	if _, err := fmt.Fprintf(w, "%s\nDrop Type  Name                                     Packets\n%s\n", rule, rule); err != nil {
 		return err
 	}
 	for _, r := range reason.Rows() {
-		packets := d.row(r.Number)
+		packets := row(d, r.Number)
 		if packets == 0 && !all {
 			continue
 		}

@@ -4,11 +4,12 @@ import (
 	"strings"
 	"testing"
 
+	"lockstep/internal/datapath/counters"
 	"lockstep/internal/reason"
 )
 
-func drops() *Drops {
-	var d Drops
+func drops() *counters.Totals {
+	var d counters.Totals
 	d.Packets[reason.InvalidSPI], d.Octets[reason.InvalidSPI] = 1733, 208100
 	d.Packets[reason.SPIZero], d.Octets[reason.SPIZero] = 2, 64
 	d.Packets[reason.NoOutboundSA], d.Octets[reason.NoOutboundSA] = 4, 336
@@ -61,7 +62,7 @@ func TestDatapathDropsHaveTheColumnsOfIOSXE(t *testing.T) {
 
 func TestTheFilterOfTheTechNoteShowsItsSevenCounters(t *testing.T) {
 	var b strings.Builder
-	if err := StatisticsDrop(&b, &Drops{}, true); err != nil {
+	if err := StatisticsDrop(&b, &counters.Totals{}, true); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(b.String(), "Ipsec"); n != 7 {
