@@ -12,7 +12,7 @@ type Rate uint8
 
 const (
 	Unlimited Rate = iota
-	// PerFlowMinute: one a minute for each RateKey, ten a second in all.
+	// PerFlowMinute: one a minute for each RateKey, ten a second of the message in all.
 	PerFlowMinute
 )
 
@@ -66,13 +66,15 @@ var (
 		"The data plane or the store refused a child SA, which was deleted again.", "See the reason in the text."}
 	ikeSyntax = Entry{"CRYPTO", Error, "IKEV2_INVALID_SYNTAX", PerFlowMinute,
 		"The peer could not read a message of ours, which costs the IKE SA.", "Report it with the peer's product and version."}
+	ikeInternal = Entry{"CRYPTO", Error, "IKEV2_INTERNAL_ERROR", PerFlowMinute,
+		"An IKE SA failed inside the gateway and was closed; the others live.", "Report it with the stack that the event carries as data."}
 )
 
 // Catalogue lists every kind of message.
 func Catalogue() []Entry {
 	return []Entry{invSPI, recoveryStarted, recoveryHealed, recoveryGaveUp, recoveryRecurring, lineProtocol, recursiveTunnel,
 		restarted, configured, suppressed,
-		ikeStatus, ikeAuth, ikeProposal, ikeSelectors, ikeInstall, ikeSyntax}
+		ikeStatus, ikeAuth, ikeProposal, ikeSelectors, ikeInstall, ikeSyntax, ikeInternal}
 }
 
 // Lookup finds the entry of a record's facility and mnemonic.

@@ -60,7 +60,7 @@ func TestIKEMessagesAreInTheCatalogueAndLimited(t *testing.T) {
 	records := []Record{
 		IKESessionUp(peer, "site-b"), IKESessionDown(peer, "site-b", "dead peer"), IKEAuthFailed(peer, "site-b", "wrong key", "Compare the keys"),
 		IKENoProposal(peer, "IKE", "ours", "theirs"), IKESelectorsRefused(peer, "ours", ""), IKEInstallFailed(peer, b, os.ErrInvalid),
-		IKEInvalidSyntax(peer, "INFORMATIONAL"),
+		IKEInvalidSyntax(peer, "INFORMATIONAL"), IKEInternalError(b, "Tunnel0", "boom", "stack"),
 	}
 	if want := "%CRYPTO-5-IKEV2_SESSION_STATUS: Crypto tunnel v2 is UP.  Peer 192.0.2.2:500       Id: site-b"; line(records[0]) != want {
 		t.Errorf("got  %s\nwant %s", line(records[0]), want)
@@ -136,6 +136,19 @@ func TestAFloodPrintsTenLinesASecondInBoundedMemory(t *testing.T) {
 	}
 	if len(l.flows) > maxFlows {
 		t.Errorf("%d keys", len(l.flows))
+	}
+}
+
+func TestAFloodOfOneMessageDoesNotHideAnother(t *testing.T) {
+	var l Limiter
+	for i := range 1000 {
+		l.Allow(RecvdPktInvSPI(t0, a, b, uint32(0x1000+i)), t0)
+	}
+	if ok, _ := l.Allow(IKEAuthFailed(netip.AddrPortFrom(b, 500), "site-b", "wrong key", "Compare the keys"), t0); !ok {
+		t.Error("forged ESP hides a failed authentication")
+	}
+	if ok, _ := l.Allow(RecvdPktInvSPI(t0, a, b, 0x9999), t0); ok {
+		t.Error("the flood itself is not limited")
 	}
 }
 

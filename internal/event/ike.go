@@ -77,6 +77,13 @@ func IKEInvalidSyntax(peer netip.AddrPort, what string) Record {
 		fmt.Sprintf("Peer %s answered %s with INVALID_SYNTAX: the IKE SA is lost", peer, what), slog.String("message", what))
 }
 
+// IKEInternalError says that the machine of one IKE SA of a tunnel failed and was closed. stack is data only.
+func IKEInternalError(peer netip.Addr, tunnel string, what any, stack string) Record {
+	return ikeFailure("IKEV2_INTERNAL_ERROR", netip.AddrPortFrom(peer, 0),
+		fmt.Sprintf("An IKE SA of %s with peer %s failed and was closed: %v. Please report this", tunnel, peer, what),
+		slog.String("stack", stack))
+}
+
 func ikeFailure(mnemonic string, peer netip.AddrPort, text string, attrs ...slog.Attr) Record {
 	return Record{Facility: "CRYPTO", Severity: Error, Mnemonic: mnemonic, Peer: peer.Addr(), Text: text, Attrs: attrs,
 		RateKey: mnemonic + " " + peer.Addr().String()}

@@ -4,17 +4,23 @@ import "time"
 
 const (
 	flowEvery   = time.Minute // one line a flow
-	flowsPerSec = 10          // of rate-limited lines in all
+	linesPerSec = 10          // of one message, all flows
 	maxFlows    = 4096        // remembered keys
 )
 
 // Limiter decides which rate-limited records are printed. It is a plain value that its sink serialises; the zero value
-// is ready. A forged flood can neither fill the log nor the memory: at most ten lines a second and 4,096 keys.
+// is ready. A forged flood can neither fill the log nor the memory: at most ten lines a second of each message and 4,096
+// keys. Messages do not share a budget: a flood of forged ESP must not hide that a peer's authentication failed.
 type Limiter struct {
 	flows      map[string]*flowLimit
-	second     time.Time // start of the running second
-	inSecond   int
-	suppressed uint64 // of keys that are not remembered
+	budgets    map[string]*budget // by mnemonic of the catalogue
+	suppressed uint64             // of keys that are not remembered
+}
+
+// budget is what one message has printed in the running second.
+type budget struct {
+	second time.Time // its start
+	lines  int
 }
 
 type flowLimit struct {
@@ -34,10 +40,8 @@ func (l *Limiter) Allow(r Record, now time.Time) (print bool, suppressed uint64)
 		f.suppressed += n
 		return false, 0
 	}
-	if now.Sub(l.second) >= time.Second || now.Before(l.second) {
-		l.second, l.inSecond = now, 0
-	}
-	if l.inSecond >= flowsPerSec {
+	b := l.budgetOf(e, now)
+	if b.lines >= linesPerSec {
 		l.skip(f, n)
 		return false, 0
 	}
@@ -47,9 +51,25 @@ func (l *Limiter) Allow(r Record, now time.Time) (print bool, suppressed uint64)
 			return false, 0
 		}
 	}
-	l.inSecond++
+	b.lines++
 	suppressed, f.suppressed, f.printed = f.suppressed, n-1, now // the line stands for one
 	return true, suppressed
+}
+
+// budgetOf is the message's budget of the running second; there are as many as the catalogue has messages.
+func (l *Limiter) budgetOf(e Entry, now time.Time) *budget {
+	if l.budgets == nil {
+		l.budgets = map[string]*budget{}
+	}
+	b := l.budgets[e.Mnemonic]
+	if b == nil {
+		b = &budget{}
+		l.budgets[e.Mnemonic] = b
+	}
+	if now.Sub(b.second) >= time.Second || now.Before(b.second) {
+		*b = budget{second: now}
+	}
+	return b
 }
 
 func (l *Limiter) skip(f *flowLimit, n uint64) {

@@ -1,8 +1,6 @@
 package peer
 
 import (
-	"fmt"
-	"log/slog"
 	"maps"
 	"runtime/debug"
 	"slices"
@@ -114,11 +112,8 @@ func attempt(step func() []ike.Effect) (effects []ike.Effect, failure *broken) {
 
 // bury closes a machine that failed: nothing of it stays in the data plane, and whoever waits is told.
 func (p *Peer) bury(s *session, failure *broken) {
-	remote := p.policy.Remote
-	text := fmt.Sprintf("An IKE SA of %s with peer %s failed and was closed: %v. Please report this", p.policy.Name(), remote, failure.what)
 	p.drop(reason.IKEPanic)
-	p.emit(ike.Report{Event: event.Record{Facility: "CRYPTO", Severity: event.Error, Mnemonic: "IKEV2_INTERNAL_ERROR", Peer: remote,
-		Text: text, Attrs: []slog.Attr{slog.String("stack", failure.stack)}, RateKey: "IKEV2_INTERNAL_ERROR " + remote.String()}})
+	p.emit(ike.Report{Event: event.IKEInternalError(p.policy.Remote, p.policy.Name(), failure.what, failure.stack)})
 	for _, spi := range slices.Sorted(maps.Keys(s.children)) {
 		c := s.children[spi]
 		c.Half, c.Why = sa.BothHalves, sa.TombIKEDeleted
