@@ -54,6 +54,7 @@ func NewSealer(c Cipher, keymat []byte, spi uint32, esn bool) (*Sealer, error) {
 // ivCipher turns sequence numbers into IVs that nobody without the key can predict (RFC 3602 §3 forbids a plain
 // counter; SP 800-38A App. C allows an encrypted one). It has a key of its own, derived from KEYMAT. Because sequence
 // numbers are leased and never repeat, neither do IVs, and no random source is needed per packet.
+// Deviation: RFC 3602 §3 wants them random; these are as unpredictable, never repeat and need no random source.
 func ivCipher(keymat []byte) (cipher.Block, error) {
 	mac := hmac.New(sha256.New, keymat)
 	mac.Write([]byte("lockstep: IVs of AES-CBC in ESP"))

@@ -94,7 +94,7 @@ func sources(t *testing.T, tests bool) []file {
 		}
 		rel, _ := filepath.Rel(top, p)
 		fset := token.NewFileSet()
-		f, err := parser.ParseFile(fset, p, nil, parser.SkipObjectResolution)
+		f, err := parser.ParseFile(fset, p, nil, parser.SkipObjectResolution|parser.ParseComments)
 		if err != nil {
 			return err
 		}
@@ -240,5 +240,31 @@ func TestEveryDropReasonHasATest(t *testing.T) {
 		if !provoked[n] {
 			t.Errorf("reason.%s has no test that provokes it", n)
 		}
+	}
+}
+
+func TestEveryDeviationIsDocumentedAndEveryDocumentedOneIsInTheCode(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root(t), "docs", "conformance.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(page), "## Deviations")
+	if !found {
+		t.Fatal("docs/conformance.md has no section Deviations")
+	}
+	inCode := 0
+	for _, f := range sources(t, false) {
+		for _, c := range f.ast.Comments {
+			if !strings.Contains(c.Text(), "Deviation:") {
+				continue
+			}
+			inCode++
+			if !strings.Contains(table, "`"+filepath.ToSlash(f.path)+"`") {
+				t.Errorf("%s has a deviation without a row in docs/conformance.md", f.fset.Position(c.Pos()))
+			}
+		}
+	}
+	if rows := strings.Count(table, ".go` |"); rows != inCode {
+		t.Errorf("%d rows for %d deviations in the code", rows, inCode)
 	}
 }
