@@ -6,7 +6,7 @@
 // counter was at a few past times. Counters are leased in blocks, the file is on disk before the first SPI of a block
 // is used, and a restart goes on behind the lease: no SPI is ever issued twice within an epoch.
 //
-// It is not the SA database: it does not know which SPIs are in use. The IKE engine calls Next, the healer calls Ours;
-// nothing in the packet path does. RFC 4301 §4.1 leaves the choice of an SPI to the receiver; RFC 4303 §2.1 reserves
+// It is not the SA database: it does not know which SPIs are in use. The IKE engine calls Next, the healer calls Ours
+// and EarlierRun; nothing in the packet path does. RFC 4301 §4.1 leaves the choice of an SPI to the receiver; RFC 4303 §2.1 reserves
 // 0 to 255.
 package spi

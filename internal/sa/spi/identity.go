@@ -48,6 +48,7 @@ type Identity struct {
 	started time.Time // the same moment on this process's clock
 	fresh   bool
 	damage  error
+	began   origin // where this run began to issue; set by Open, then only read
 
 	saving sync.Mutex // held over a write; taken before mu
 	disk   disk       // guarded by saving
@@ -97,6 +98,7 @@ func open(d disk, now time.Time, maxLifetime time.Duration, rand io.Reader, opts
 	if err := id.begin(rec); err != nil {
 		return nil, err
 	}
+	id.began = origin{id.rec.epochs[0].number, id.next}
 	return id, nil
 }
 

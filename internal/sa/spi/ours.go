@@ -35,16 +35,53 @@ func (v Verdict) String() string {
 func (id *Identity) Ours(spi uint32, now time.Time) Verdict {
 	id.mu.Lock()
 	defer id.mu.Unlock()
-	for i := range id.keys {
-		if id.issued(i, spi, now) {
-			return Issued
-		}
+	if _, ok := id.originOf(spi, now); ok {
+		return Issued
 	}
 	// The file's creation time decides, not Fresh: a restart does not bring back what the first loss took.
 	if now.Before(id.rec.created.Add(id.memory)) {
 		return CannotTell
 	}
 	return NeverOurs
+}
+
+// EarlierRun tells whether an SPI of ours was issued before this start of the gateway; known is false where Ours does not
+// say Issued. An SPI that was leased before this start and never given out counts as earlier: no SA has it, and the file
+// does not know where in its last block a run ended. The cost is that of Ours.
+func (id *Identity) EarlierRun(spi uint32, now time.Time) (earlier, known bool) {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	at, ok := id.originOf(spi, now)
+	if !ok {
+		return false, false
+	}
+	return at.before(id.began), true
+}
+
+// origin is the moment at which an SPI was issued, in the only clock that survives a crash: the counter.
+type origin struct {
+	epoch   uint32
+	counter uint64
+}
+
+func (o origin) before(other origin) bool {
+	if o.epoch != other.epoch {
+		return o.epoch < other.epoch
+	}
+	return o.counter < other.counter
+}
+
+// originOf finds where an SPI that could still live was issued, false if it was not issued here. Callers hold mu.
+func (id *Identity) originOf(spi uint32, now time.Time) (origin, bool) {
+	for i := range id.keys {
+		if !id.issued(i, spi, now) {
+			continue
+		}
+		e := &id.rec.epochs[i]
+		counter, _ := e.counterOf(id.keys[i].decrypt(spi))
+		return origin{e.number, counter}, true
+	}
+	return origin{}, false
 }
 
 // issued reports that epoch i gave out spi, and recently enough that it could still live. Callers hold mu.
