@@ -54,6 +54,10 @@ var (
 	recursiveTunnel = Entry{"TUN", Notification, "RECURDOWN", Unlimited,
 		"The route to the tunnel destination leads through the tunnel.", "Route the destination outside the tunnel."}
 
+	keysExported = Entry{"CRYPTO", Warning, "KEYS_EXPORTED", Unlimited,
+		"The keys of child SAs are written to a file as they are installed, so that captures can be decrypted.",
+		"Stop it and remove the file when the capture is done: it opens all traffic of these SAs."}
+
 	ikeStatus = Entry{"CRYPTO", Notification, "IKEV2_SESSION_STATUS", Unlimited,
 		"An IKEv2 SA was authenticated, or ended.", "None by itself."}
 	ikeAuth = Entry{"CRYPTO", Error, "IKEV2_AUTH_FAILED", PerFlowMinute,
@@ -73,7 +77,7 @@ var (
 // Catalogue lists every kind of message.
 func Catalogue() []Entry {
 	return []Entry{invSPI, recoveryStarted, recoveryHealed, recoveryGaveUp, recoveryRecurring, lineProtocol, recursiveTunnel,
-		restarted, configured, suppressed,
+		restarted, configured, suppressed, keysExported,
 		ikeStatus, ikeAuth, ikeProposal, ikeSelectors, ikeInstall, ikeSyntax, ikeInternal}
 }
 
