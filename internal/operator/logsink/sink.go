@@ -11,32 +11,13 @@ import (
 	"lockstep/internal/event"
 )
 
-const defaultSize = 16384 // octets of the ring
-
-// Options make a Sink.
-type Options struct {
-	Hostname string
-	Size     int            // octets of the ring; 0: 16,384
-	Buffer   event.Severity // least severe of the ring; 0: debugging
-	Console  io.Writer      // nil: none
-	Terse    event.Severity // least severe of the console; 0: debugging
-	Session  bool           // `crypto logging session`
-	Hosts    []Host
-	Trap     event.Severity // least severe for hosts; 0: informational
-	Now      func() time.Time
-}
-
-// Host is where datagrams go: To is usually a connected UDP socket, and must not block for long.
-type Host struct {
-	Name string
-	To   io.Writer
-}
-
 // Sink prints records. Write, from any goroutine, is serialised; Run calls it for a subscription.
 type Sink struct {
-	opt Options
+	now func() time.Time
 
 	mu       sync.Mutex
+	opt      Options               // guarded by mu
+	hosts    []*destination        // guarded by mu: of opt.Hosts
 	limiter  event.Limiter         // guarded by mu
 	ring     ring                  // guarded by mu
 	debug    map[event.Topic]watch // guarded by mu
@@ -57,22 +38,12 @@ type Counts struct {
 
 // New makes a sink with every debug switch off.
 func New(o Options) *Sink {
-	if o.Size <= 0 {
-		o.Size = defaultSize
+	s := &Sink{now: o.Now, debug: map[event.Topic]watch{}, monitors: map[*Monitor]bool{}}
+	if s.now == nil {
+		s.now = time.Now
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	orElse(&o.Buffer, event.Debugging)
-	orElse(&o.Terse, event.Debugging)
-	orElse(&o.Trap, event.Informational)
-	return &Sink{opt: o, ring: ring{size: o.Size}, debug: map[event.Topic]watch{}, monitors: map[*Monitor]bool{}}
-}
-
-func orElse(s *event.Severity, otherwise event.Severity) {
-	if *s == 0 {
-		*s = otherwise
-	}
+	s.Configure(o)
+	return s
 }
 
 // Run writes what a subscription gets, until ctx ends.
@@ -90,14 +61,14 @@ func (s *Sink) Run(ctx context.Context, sub *event.Subscription) {
 // Write prints r where it belongs.
 func (s *Sink) Write(r event.Record) {
 	if r.At.IsZero() {
-		r.At = s.opt.Now()
+		r.At = s.now()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.wanted(r) {
 		return
 	}
-	ok, suppressed := s.limiter.Allow(r, s.opt.Now())
+	ok, suppressed := s.limiter.Allow(r, s.now())
 	if !ok {
 		s.count.Limited++
 		return
@@ -120,16 +91,25 @@ func (s *Sink) wanted(r event.Record) bool {
 // print writes one record everywhere. Callers hold mu.
 func (s *Sink) print(r event.Record) {
 	line := Line(r)
-	if r.Severity <= s.opt.Buffer {
+	if admits(s.opt.Buffer, r.Severity) {
 		s.ring.add(line)
 		s.count.Buffer++
 	}
-	if s.opt.Console != nil && r.Severity <= s.opt.Terse {
+	if s.opt.Console != nil && admits(s.opt.Terse, r.Severity) {
 		s.count.Console++
 		if _, err := io.WriteString(s.opt.Console, line+"\n"); err != nil {
 			s.count.Failed++
 		}
 	}
+	if admits(s.opt.Monitor, r.Severity) {
+		s.toMonitors(line)
+	}
+	if admits(s.opt.Trap, r.Severity) {
+		s.toHosts(r)
+	}
+}
+
+func (s *Sink) toMonitors(line string) {
 	for m := range s.monitors {
 		select {
 		case m.lines <- line:
@@ -138,14 +118,18 @@ func (s *Sink) print(r event.Record) {
 			m.lost++
 		}
 	}
-	if r.Severity > s.opt.Trap {
-		return
-	}
-	for _, h := range s.opt.Hosts {
+}
+
+func (s *Sink) toHosts(r event.Record) {
+	for _, h := range s.hosts {
 		s.count.Trap++
-		if _, err := h.To.Write(Datagram(r, s.opt.Hostname)); err != nil {
+		_, err := h.To.Write(Datagram(r, s.opt.Hostname))
+		h.down = err != nil
+		if h.down {
 			s.count.Failed++
+			continue
 		}
+		h.logged++
 	}
 }
 

@@ -178,7 +178,7 @@ func TestShowLogging(t *testing.T) {
 		"Syslog logging: enabled (7 messages dropped, 1 messages rate-limited, 0 flushes, 4 overruns, xml disabled, filtering disabled)\n",
 		"\n    Console logging: level debugging, 2 messages logged, xml disabled,\n                     filtering disabled\n",
 		"\n    Buffer logging:  level debugging, 2 messages logged, xml disabled,\n                    filtering disabled\n",
-		"\n    Trap logging: level informational, 2 message lines logged\n        Logging to 10.9.8.7  (udp port 514, audit disabled,\n              link up),\n",
+		"\n    Trap logging: level informational, 2 message lines logged\n        Logging to 10.9.8.7  (udp port 514, audit disabled,\n              link down),\n              0 message lines logged,\n",
 		"\nLog Buffer (4096 bytes):\n\n*Feb  3 04:05:06.789: %LINEPROTO-5-UPDOWN: Line protocol on Interface Tunnel0, changed state to down\n",
 	} {
 		if !strings.Contains(got, want) {
