@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -24,9 +25,9 @@ const (
 	maxPorts = 64
 )
 
-// Packet is one datagram as it would be seen on the wire in the middle of the path.
+// Packet is one datagram as it would be seen on the wire at one end of the path.
 type Packet struct {
-	At       time.Time // when it reached the relay
+	At       time.Time // when it entered or left the path
 	Src, Dst netip.AddrPort
 	Payload  []byte // of the tap: not to be changed or kept
 }
@@ -34,7 +35,8 @@ type Packet struct {
 // Network is the relay and the ports that are attached to it.
 type Network struct {
 	delay time.Duration
-	taps  atomic.Pointer[[]func(Packet)]
+	taps  atomic.Pointer[[]func(Packet)] // of what enters the path
+	exits atomic.Pointer[[]func(Packet)] // of what leaves it
 	drop  atomic.Pointer[func(Packet) bool]
 
 	mu    sync.Mutex
@@ -57,15 +59,28 @@ func New(delay time.Duration) *Network {
 	return &Network{delay: delay, ports: map[netip.AddrPort]*Port{}, queue: make(chan queued, maxQueued)}
 }
 
-// Tap adds an observer, called for each datagram that reaches the relay, dropped ones included, from several goroutines.
-// Taps are added before Run.
-func (n *Network) Tap(f func(Packet)) {
+// Tap adds an observer, called for each datagram that enters the path, dropped ones included, from several goroutines.
+// Taps are added by one goroutine.
+func (n *Network) Tap(f func(Packet)) { add(&n.taps, f) }
+
+// TapExit adds an observer of the far end: it is called for each datagram that was handed to a port, from Run.
+func (n *Network) TapExit(f func(Packet)) { add(&n.exits, f) }
+
+func add(to *atomic.Pointer[[]func(Packet)], f func(Packet)) {
 	var taps []func(Packet)
-	if old := n.taps.Load(); old != nil {
+	if old := to.Load(); old != nil {
 		taps = append(taps, *old...)
 	}
 	taps = append(taps, f)
-	n.taps.Store(&taps)
+	to.Store(&taps)
+}
+
+func show(taps *atomic.Pointer[[]func(Packet)], pkt Packet) {
+	if all := taps.Load(); all != nil {
+		for _, tap := range *all {
+			tap(pkt)
+		}
+	}
 }
 
 // Drop sets the rule by which datagrams are lost; nil loses none.
@@ -88,7 +103,12 @@ type Port struct {
 	at    netip.AddrPort
 	mine  *net.UDPConn // the gateway's
 	relay *net.UDPConn // the relay's end of the same link
+	raw   syscall.RawConn
+	buf   []byte // of the one goroutine that receives
 }
+
+// ErrAgain: nothing is waiting.
+var ErrAgain = errors.New("relay: nothing is waiting")
 
 // Attach binds a documentation address and port. Closing the Port detaches it; another gateway may then take it.
 func (n *Network) Attach(at netip.AddrPort) (*Port, error) {
@@ -109,7 +129,13 @@ func (n *Network) Attach(at netip.AddrPort) (*Port, error) {
 		mine.Close()
 		return nil, fmt.Errorf("relay: bind a loopback port for %v: %w", at, err)
 	}
-	p := &Port{n, at, mine, end}
+	raw, err := mine.SyscallConn()
+	if err != nil {
+		mine.Close()
+		end.Close()
+		return nil, fmt.Errorf("relay: bind a loopback port for %v: %w", at, err)
+	}
+	p := &Port{n, at, mine, end, raw, make([]byte, maxDatagram)}
 	n.ports[at] = p
 	n.group.Add(1)
 	go n.collect(p)
@@ -147,20 +173,57 @@ func (p *Port) Send(to netip.AddrPort, payload []byte) error {
 	return err
 }
 
-// Recv waits for one datagram and returns its length in b and its sender. After Close it gives net.ErrClosed.
+// Recv waits for one datagram and returns its length in b and its sender. After Close it gives net.ErrClosed. One
+// goroutine receives at a time.
 func (p *Port) Recv(b []byte) (n int, from netip.AddrPort, err error) {
-	buf := make([]byte, maxDatagram)
 	for {
-		size, sender, err := p.mine.ReadFromUDPAddrPort(buf)
+		size, sender, err := p.mine.ReadFromUDPAddrPort(p.buf)
 		if err != nil {
 			return 0, netip.AddrPort{}, err
 		}
-		// Another process of this machine may send to a loopback port: only our own relay is listened to.
-		if sender != addrPortOf(p.relay) || size < header {
+		if n, from, ok := p.accept(b, size, sender); ok {
+			return n, from, nil
+		}
+	}
+}
+
+// TryRecv is Recv without the wait: ErrAgain if nothing is there.
+func (p *Port) TryRecv(b []byte) (n int, from netip.AddrPort, err error) {
+	for {
+		var size int
+		var sender syscall.Sockaddr
+		var failed error
+		err := p.raw.Read(func(fd uintptr) bool {
+			size, sender, failed = syscall.Recvfrom(int(fd), p.buf, syscall.MSG_DONTWAIT)
+			return true // never wait for more
+		})
+		switch {
+		case err != nil:
+			return 0, netip.AddrPort{}, err
+		case errors.Is(failed, syscall.EINTR):
+			continue
+		case errors.Is(failed, syscall.EAGAIN):
+			return 0, netip.AddrPort{}, ErrAgain
+		case failed != nil:
+			return 0, netip.AddrPort{}, failed
+		}
+		in4, _ := sender.(*syscall.SockaddrInet4)
+		if in4 == nil {
 			continue
 		}
-		return copy(b, buf[header:size]), readHeader(buf), nil
+		if n, from, ok := p.accept(b, size, netip.AddrPortFrom(netip.AddrFrom4(in4.Addr), uint16(in4.Port))); ok {
+			return n, from, nil
+		}
 	}
+}
+
+// accept unwraps what is in buf. Another process of this machine may send to a loopback port: only our own relay is
+// listened to.
+func (p *Port) accept(b []byte, size int, sender netip.AddrPort) (n int, from netip.AddrPort, ok bool) {
+	if sender != addrPortOf(p.relay) || size < header {
+		return 0, netip.AddrPort{}, false
+	}
+	return copy(b, p.buf[header:size]), readHeader(p.buf), true
 }
 
 // Close detaches the port. Datagrams under way to it are lost.
@@ -195,13 +258,14 @@ func (n *Network) collect(p *Port) {
 	}
 }
 
+// Inject puts a datagram on the path that nobody attached has sent: what a forger would do.
+func (n *Network) Inject(src, dst netip.AddrPort, payload []byte) {
+	n.admit(Packet{At: time.Now(), Src: src, Dst: dst, Payload: append([]byte(nil), payload...)})
+}
+
 // admit shows a datagram to the taps and, if no rule loses it, sets it on its way.
 func (n *Network) admit(pkt Packet) {
-	if taps := n.taps.Load(); taps != nil {
-		for _, tap := range *taps {
-			tap(pkt)
-		}
-	}
+	show(&n.taps, pkt)
 	if rule := n.drop.Load(); rule != nil && (*rule)(pkt) {
 		n.dropped.Add(1)
 		return
@@ -244,9 +308,12 @@ func (n *Network) deliver(pkt Packet) {
 	b := make([]byte, header+len(pkt.Payload))
 	putHeader(b, pkt.Src)
 	copy(b[header:], pkt.Payload)
+	pkt.At = time.Now()
 	if _, err := to.relay.WriteToUDPAddrPort(b, addrPortOf(to.mine)); err != nil {
 		n.unclaimed.Add(1) // closed between the look-up and the write
+		return
 	}
+	show(&n.exits, pkt)
 }
 
 // Close detaches every port and waits for the collectors.

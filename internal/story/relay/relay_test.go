@@ -107,6 +107,59 @@ func TestTapsSeeWhatTheRuleLoses(t *testing.T) {
 	}
 }
 
+func TestExitTapsSeeWhatArrivesAndNothingElse(t *testing.T) {
+	const delay = 5 * time.Millisecond
+	n := New(delay)
+	seen := make(chan Packet, 10)
+	var entered time.Time
+	n.Tap(func(p Packet) { entered = p.At })
+	n.TapExit(func(p Packet) { seen <- p })
+	n.Drop(func(p Packet) bool { return bytes.HasPrefix(p.Payload, []byte("lose")) })
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { n.Run(ctx) })
+	defer func() { cancel(); n.Close(); done.Wait() }()
+	attach(t, n, siteB)
+	nobody := netip.MustParseAddrPort("192.0.2.9:500")
+	n.Inject(siteA, siteB, []byte("lose me"))
+	n.Inject(siteA, nobody, []byte("to nobody"))
+	n.Inject(siteA, siteB, []byte("keep me"))
+	p := <-seen
+	if string(p.Payload) != "keep me" || p.Src != siteA || p.Dst != siteB || p.At.Sub(entered) < delay {
+		t.Errorf("%+v, which entered at %v", p, entered)
+	}
+	if len(seen) != 0 {
+		t.Errorf("also %+v", <-seen)
+	}
+}
+
+func TestTryRecvDoesNotWait(t *testing.T) {
+	n := running(t, 0)
+	a, b := attach(t, n, siteA), attach(t, n, siteB)
+	buf := make([]byte, 100)
+	if _, _, err := b.TryRecv(buf); !errors.Is(err, ErrAgain) {
+		t.Fatalf("an empty port gave %v", err)
+	}
+	arrived := make(chan struct{}, 2)
+	n.TapExit(func(Packet) { arrived <- struct{}{} })
+	for _, s := range []string{"first", "second"} {
+		if err := a.Send(siteB, []byte(s)); err != nil {
+			t.Fatal(err)
+		}
+		<-arrived
+	}
+	if got, from := recv(t, b); got != "first" || from != siteA {
+		t.Errorf("got %q from %v", got, from)
+	}
+	if size, from, err := b.TryRecv(buf); err != nil || string(buf[:size]) != "second" || from != siteA {
+		t.Errorf("got %q from %v: %v", buf[:size], from, err)
+	}
+	b.Close()
+	if _, _, err := b.TryRecv(buf); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a closed port gave %v", err)
+	}
+}
+
 func TestAPortCanBeTakenAgainAfterACrash(t *testing.T) {
 	n := running(t, 0)
 	a, b := attach(t, n, siteA), attach(t, n, siteB)
