@@ -89,10 +89,15 @@ func (t *authTask) refusedUs(m *machine, s *ikeSA, n *ike2.Notify) {
 	}
 	if n != nil && n.Kind == ike2.AuthenticationFailed {
 		result = ike.AuthFailed
-		m.report(event.IKEAuthFailed(m.path.remote, m.localID.String(), "the peer refused our identity or our pre-shared key",
-			"Compare 'pre-shared-key' of keyring peer "+m.peer.Key.Name+" and our 'identity local' with what the peer expects"))
+		m.report(m.peerRefusedUs())
 	}
 	m.end(ending{result: result, why: why})
+}
+
+// peerRefusedUs is what an operator is told when the peer does not take us for whom we say we are.
+func (m *machine) peerRefusedUs() event.Record {
+	return event.IKEAuthFailed(m.path.remote, m.localID.String(), "the peer refused our identity or our pre-shared key",
+		"Compare 'pre-shared-key' of keyring peer "+m.peer.Key.Name+" and our 'identity local' with what the peer expects")
 }
 
 // tellAuthFailed is the one INFORMATIONAL that nobody waits for.

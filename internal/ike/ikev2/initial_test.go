@@ -197,6 +197,9 @@ func TestResponderWithWrongPSKIsRefusedByTheInitiator(t *testing.T) {
 	if l.b.closed == "" || len(l.b.inbound) != 0 {
 		t.Errorf("b was not told: %s", l.transcript())
 	}
+	if !l.b.said("IKEV2_AUTH_FAILED", "refused our identity") {
+		t.Errorf("b's operator was not told: %s", l.transcript())
+	}
 }
 
 func TestIdentityDecidesNotTheAddress(t *testing.T) {

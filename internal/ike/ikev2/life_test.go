@@ -3,6 +3,7 @@ package ikev2
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -245,6 +246,35 @@ func TestNATIsFoundAndBothEndsFloatTo4500(t *testing.T) {
 		if len(p.msg) == 1 {
 			t.Error("b sends keepalives")
 		}
+	}
+}
+
+func TestResponderBehindANATFollowsTheFloat(t *testing.T) {
+	l := newLab(t)
+	inside := netip.MustParseAddr("10.9.9.9")
+	l.b.cfg.Peer.IKE.Local = policy.AddressIdentity(addrB)
+	l.rewrite = func(p *packet) {
+		if p.from == l.a {
+			p.remote = netip.AddrPortFrom(inside, p.remote.Port())
+		} else {
+			p.local = netip.AddrPortFrom(addrB, p.local.Port())
+		}
+	}
+	l.up()
+	want := netip.AddrPortFrom(addrA, 4500)
+	st := l.b.m.Status()
+	if !st.NATLocal || st.Remote != want || st.Local != netip.AddrPortFrom(inside, 4500) {
+		t.Errorf("b behind a NAT %v: it reaches a at %v from %v", st.NATLocal, st.Remote, st.Local)
+	}
+	for _, e := range l.b.events {
+		if e.Mnemonic == "IKEV2_SESSION_STATUS" && !strings.Contains(e.Text, want.String()) {
+			t.Errorf("b told of %q", e.Text)
+		}
+	}
+	n := len(l.b.sent)
+	l.b.step(ike.Command{Verb: ike.VerbLiveness, Ref: 9})
+	if len(l.b.sent) != n+1 || l.b.sent[n].remote != want || l.b.sent[n].local.Port() != 4500 {
+		t.Errorf("b asked by %v", l.b.sent[n:])
 	}
 }
 

@@ -30,8 +30,10 @@ func (m *machine) respondAuth(s *ikeSA, ps []ike2.Payload) {
 		head = append(head, &ike2.Notify{Kind: ike2.InitialContact})
 	}
 	head = append(head, s.ownAuth(p.Key.Local, idr))
+	// RFC 7296 §2.23: the caller floats to port 4500 with this message. Whoever is behind a NAT follows no later move, but
+	// this one is part of the handshake.
+	m.path.local, m.path.remote = s.askedLocal, s.askedRemote
 	m.establish(s, initialContact, 0)
-	m.moveTo(s.askedLocal, s.askedRemote)
 	m.respondFirstChild(s, head, ps)
 }
 

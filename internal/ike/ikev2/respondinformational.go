@@ -14,6 +14,7 @@ import (
 func (m *machine) respondInformational(s *ikeSA, ps []ike2.Payload) {
 	if ike2.FindNotify(ps, ike2.AuthenticationFailed) != nil {
 		// The peer could not verify us in IKE_AUTH, and tells by the only message it has left (RFC 7296 §2.21.2).
+		m.report(m.peerRefusedUs())
 		m.respond(s, isakmp.Informational, nil)
 		m.end(ending{cause: sa.TombIKEDeleted, result: ike.AuthFailed, why: ike2.AuthenticationFailed.String(), linger: true})
 		return
