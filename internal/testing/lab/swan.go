@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,8 +76,19 @@ func (l *Lab) StrongSwan(t testing.TB, side string, c SwanConfig) *Swan {
 	local, remote := Outer(side).String(), Outer(other(side)).String()
 	s.write("strongswan.conf", s.daemonConfig(c))
 	s.write("swanctl/swanctl.conf", connection(c, local, remote))
+	fence(l.Gateway(side), lanOf(side))
 	s.start(l.Gateway(side))
 	return s
+}
+
+// fence does for strongSwan's site what Lockstep does for its own: no inner packet leaves while charon is not there. And
+// with selectors 0.0.0.0/0 charon's table 220, which is asked before the main one, would send what came out of the tunnel
+// into it again: the way to the own LAN is asked first.
+func fence(ns *NS, lan netip.Prefix) {
+	ns.IP("rule add to " + lan.String() + " lookup main priority 210")
+	for _, p := range inner {
+		ns.IP("route add blackhole " + p.String())
+	}
 }
 
 func (s *Swan) start(ns *NS) {
