@@ -3,6 +3,7 @@ package datapath
 import (
 	"bytes"
 	"encoding/binary"
+	"time"
 
 	"lockstep/internal/reason"
 	"lockstep/internal/wire/ip"
@@ -18,13 +19,16 @@ const (
 // carries like one packet (generic receive offload, done here because the kernel does it for real network cards only).
 // Packets are referred to where they lie, and written by flush: what holds them must not be used again before.
 type delivery struct {
-	w  *worker
-	to *tunnel
+	w     *worker
+	to    *tunnel
+	now   time.Time // of what is delivered
+	count tallied
 
-	head  [VirtioLen]byte
-	iov   [][]byte // head, first packet, payloads of the others
-	count int      // packets
-	total int      // octets of the merged packet
+	head   [VirtioLen]byte
+	iov    [][]byte // head, first packet, payloads of the others
+	merged int      // packets
+	octets int      // of them as they came
+	total  int      // octets of the merged packet
 
 	// Of the first packet, for those that would join it.
 	packet ip.Packet
@@ -41,7 +45,7 @@ func (d *delivery) init(w *worker) {
 }
 
 // forget gives up what is not written yet.
-func (d *delivery) forget() { d.iov, d.count, d.total, d.open = d.iov[:0], 0, 0, false }
+func (d *delivery) forget() { d.iov, d.merged, d.octets, d.total, d.open = d.iov[:0], 0, 0, 0, false }
 
 // add takes a packet for a tunnel. p describes it.
 func (d *delivery) add(t *tunnel, pkt []byte, p *ip.Packet) {
@@ -50,11 +54,11 @@ func (d *delivery) add(t *tunnel, pkt []byte, p *ip.Packet) {
 		d.join(pkt, header)
 		return
 	}
-	d.flush()
-	d.to, d.count, d.total = t, 1, len(pkt)
+	d.write()
+	d.to, d.merged, d.octets, d.total = t, 1, len(pkt), len(pkt)
 	d.iov = append(d.iov, d.head[:], pkt)
 	if !mergeable {
-		d.flush()
+		d.write()
 		return
 	}
 	d.packet, d.header, d.size = *p, header, len(pkt)-header
@@ -86,7 +90,7 @@ func tcpData(pkt []byte, p *ip.Packet) (header int, ok bool) {
 // joins says that pkt continues what is being gathered: the same headers but for length, ID, sequence number, PSH and
 // checksums, no gap, not longer than the first.
 func (d *delivery) joins(t *tunnel, pkt []byte, header int) bool {
-	if !d.open || d.count == 0 || d.to != t || header != d.header || d.count == maxMerged ||
+	if !d.open || d.merged == 0 || d.to != t || header != d.header || d.merged == maxMerged ||
 		len(pkt)-header > d.size || d.total+len(pkt)-header > maxFrame {
 		return false
 	}
@@ -110,30 +114,64 @@ func (d *delivery) joins(t *tunnel, pkt []byte, header int) bool {
 func (d *delivery) join(pkt []byte, header int) {
 	n := len(pkt) - header
 	d.iov = append(d.iov, pkt[header:])
-	d.count++
+	d.merged++
+	d.octets += len(pkt)
 	d.total += n
 	d.next += uint32(n)
 	d.push = pkt[d.packet.HeaderLen+tcpFlagsAt]&tcpPSH != 0
 	d.open = !d.push && n == d.size
 }
 
-// flush writes what was gathered.
+// flush writes what was gathered, and counts it.
 func (d *delivery) flush() {
-	if d.count == 0 {
+	d.write()
+	d.settle()
+}
+
+// write writes what was gathered.
+func (d *delivery) write() {
+	if d.merged == 0 {
 		return
 	}
 	var v virtio
-	if d.count > 1 {
+	if d.merged > 1 {
 		v = d.merge()
 	}
 	v.put(d.head[:])
 	if err := d.to.device.WriteFrame(d.iov); err != nil {
-		for i := range d.count {
+		for i := range d.merged {
 			d.w.drops.Drop(reason.DeviceWriteFailed, len(d.iov[i+1]))
 		}
 		d.w.report(err)
+		d.lost(d.to, d.merged)
+	} else {
+		d.counts(d.to)
+		d.count.packets += d.merged
+		d.count.octets += d.octets
 	}
 	d.forget()
+}
+
+// lost counts packets that came for a tunnel and do not reach its device.
+func (d *delivery) lost(t *tunnel, packets int) {
+	d.counts(t)
+	d.count.dropped += packets
+}
+
+// counts makes t the tunnel that is counted for.
+func (d *delivery) counts(t *tunnel) {
+	if d.count.of != t {
+		d.settle()
+		d.count.of = t
+	}
+}
+
+// settle adds what this loop has counted to the tunnel's own counters: once a run, not once a packet.
+func (d *delivery) settle() {
+	if c := &d.count; c.of != nil {
+		c.of.in.add(c.packets, c.octets, c.dropped, d.now)
+		*c = tallied{}
+	}
 }
 
 // merge makes the first packet's headers those of all, checksum left to the kernel.

@@ -52,6 +52,8 @@ type tunnel struct {
 	egress *sa.Egress
 	opt    TunnelOptions
 	mtu    atomic.Int64
+	in     tally // packets for the device, by all wires' loops
+	out    tally // packets from the device, by its loop alone
 }
 
 // New makes a Plane without wires and tunnels.

@@ -94,6 +94,7 @@ func (r *receiver) burst() {
 func (r *receiver) process() {
 	if r.age%clockEvery == 0 {
 		r.now = r.p.opt.Now()
+		r.out.now = r.now
 	}
 	r.age++
 	buf, seg := r.run.Buf, r.run.Seg
@@ -122,6 +123,7 @@ func (r *receiver) process() {
 	if n > 0 {
 		r.open(row, r.row[:n])
 	}
+	r.out.settle()
 }
 
 // classify deals with everything that is not ESP on an SPI that may be one (K0 to K2 of protocol.md §1.2, RFC 3948 §2).
@@ -225,12 +227,15 @@ func (r *receiver) unknown(spi sa.SPI, row [][]byte) {
 
 // decrypt opens a row and delivers what comes out.
 func (r *receiver) decrypt(in *sa.Inbound, row [][]byte) {
-	n := 0
+	n, lost := 0, 0
 	r.hold(in)
 	for _, pkt := range row {
 		inner, why := in.Open(pkt, r.run.Remote, r.now)
 		if why != reason.None {
 			r.drops.Drop(why, len(pkt))
+			if why != reason.DummyPacket {
+				lost++
+			}
 			continue
 		}
 		r.good[n].pkt, r.good[n].packet = inner, *in.Inner()
@@ -241,7 +246,11 @@ func (r *receiver) decrypt(in *sa.Inbound, row [][]byte) {
 	for i := range n {
 		if why := r.deliver(t, &r.good[i]); why != reason.None {
 			r.drops.Drop(why, len(r.good[i].pkt))
+			lost++
 		}
+	}
+	if t != nil && lost > 0 {
+		r.out.lost(t, lost)
 	}
 }
 

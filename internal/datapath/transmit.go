@@ -33,7 +33,7 @@ type transmitter struct {
 
 func newTransmitter(p *Plane, t *tunnel) *transmitter {
 	x := &transmitter{worker: p.worker("Tunnel" + strconv.Itoa(t.unit)), t: t, buf: make([]byte, frameCap)}
-	x.send.init(x.worker)
+	x.send.init(x.worker, &t.out)
 	x.round, x.reset = x.burst, x.send.forget
 	return x
 }
@@ -66,6 +66,7 @@ func (x *transmitter) carry(b []byte) {
 	f := &x.frame
 	if !f.parse(b) {
 		x.drops.Drop(reason.DeviceMalformed, max(0, len(b)-VirtioLen))
+		x.t.out.add(0, 0, 1, time.Time{})
 		return
 	}
 	now := x.p.opt.Now()
@@ -82,7 +83,9 @@ func (x *transmitter) carry(b []byte) {
 
 // drop counts the packets of the frame from packet k on.
 func (x *transmitter) drop(why reason.Drop, k int) {
-	for n := x.frame.count(); k < n; k++ {
+	n := x.frame.count()
+	x.t.out.add(0, 0, n-k, time.Time{})
+	for ; k < n; k++ {
 		x.drops.Drop(why, x.frame.length(k))
 	}
 }
@@ -170,7 +173,7 @@ func (x *transmitter) seal(out *sa.Outbound, now time.Time) {
 		x.report(ErrNoWire)
 		return
 	}
-	x.send.aim(wire, path, out.Encap, ip.TrafficClass(f.pkt))
+	x.send.aim(wire, path, out.Encap, ip.TrafficClass(f.pkt), now)
 	for k, count := 0, f.count(); k < count; {
 		length := f.length(k)
 		sealed := out.Cipher.SealedLen(length)
@@ -217,7 +220,7 @@ func (x *transmitter) sealRow(out *sa.Outbound, k, n, sealed int, now time.Time)
 			out.Dropped(reason.SeqExhausted, f.count()-k-i)
 			return sealFailure(err)
 		}
-		x.send.took(sealed)
+		x.send.took(sealed, length)
 	}
 	out.Sent(n, n*length, now)
 	return reason.None
