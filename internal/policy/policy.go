@@ -14,7 +14,7 @@ type Config struct {
 	Hostname string
 	Tunnels  []*Tunnel // ordered by unit
 	Routes   []Route   // `ip route` lines
-	Peers    []*Peer   // one for each protected tunnel, same order as Tunnels; Peer.ID is its index
+	Peers    []*Peer   // one for each protected tunnel, same order as Tunnels; Peer.ID names one, its index does not
 	Recovery Recovery
 	Encap    Encap
 	Logging  Logging
@@ -231,7 +231,7 @@ type KeyringPeer struct {
 
 // Peer is the static other end of one tunnel, with everything that IKE and recovery must know of it.
 type Peer struct {
-	ID        int // index in Config.Peers; stable for one Config only
+	ID        int // number by which SAs and incidents name it: unique in a Config, kept across reloads by KeepIDs
 	Tunnel    *Tunnel
 	Remote    netip.Addr
 	IKE       *IKEv2Profile
