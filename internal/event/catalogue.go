@@ -47,6 +47,9 @@ var (
 		"The gateway has started.", "If nobody asked for it, see why it ended before."}
 	configured = Entry{"SYS", Notification, "CONFIG_I", Unlimited,
 		"Another configuration is the running one.", "None."}
+	hostFailure = Entry{"SYS", Error, "HOST_FAILURE", PerFlowMinute,
+		"The host refused something that the gateway needs: a socket, a device, a route. The text has what, and the kernel's reason.",
+		"See the reason in the text; lockstep check -host lists what stands in the way."}
 	suppressed = Entry{"SYS", Informational, "SUPPRESSED", Unlimited,
 		"So many occurrences of the message above, for the same flow, had no line of their own since the last one.", "Counters have them all."}
 	lineProtocol = Entry{"LINEPROTO", Notification, "UPDOWN", Unlimited,
@@ -77,7 +80,7 @@ var (
 // Catalogue lists every kind of message.
 func Catalogue() []Entry {
 	return []Entry{invSPI, recoveryStarted, recoveryHealed, recoveryGaveUp, recoveryRecurring, lineProtocol, recursiveTunnel,
-		restarted, configured, suppressed, keysExported,
+		restarted, configured, hostFailure, suppressed, keysExported,
 		ikeStatus, ikeAuth, ikeProposal, ikeSelectors, ikeInstall, ikeSyntax, ikeInternal}
 }
 

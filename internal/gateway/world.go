@@ -10,13 +10,15 @@ import (
 )
 
 // World is the machine that a gateway runs on: its sockets, tunnel devices and routes. Host is the real one; stories
-// bring one of their own. The gateway calls it from one goroutine at a time, Source excepted, which any may call and
-// which must be quick.
+// bring one of their own. The gateway calls it from one goroutine at a time, none of which carries packets or messages:
+// it may take its time.
 type World interface {
 	// Wires opens the sockets. The gateway closes them.
 	Wires() ([]Wire, error)
 	// Open makes or adopts the device of a tunnel. The gateway closes it, or removes it when the tunnel goes.
 	Open(t *policy.Tunnel) (Device, error)
+	// Addresses are all addresses of ours: ESP for another one is in transit.
+	Addresses() ([]netip.Addr, error)
 	// Source is our outer address for a tunnel.
 	Source(t *policy.Tunnel) (netip.Addr, error)
 	// Apply makes addresses, routes, twins and rules those of cfg. Errors do not undo what could be done.

@@ -50,6 +50,17 @@ func (t *Table) Larval(spi SPI) bool {
 	return ok
 }
 
+// LarvalOwner is whose exchange offered spi; false: it is not larval (any more).
+func (t *Table) LarvalOwner(spi SPI) (Owner, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.pending[spi]
+	if p == nil {
+		return NoOwner, false
+	}
+	return p.owner, true
+}
+
 // setLarval publishes or unpublishes a larval SPI. Callers hold mu.
 func (t *Table) setLarval(spi SPI, yes bool) {
 	next := maps.Clone(*t.larval[spi%shards].Load())

@@ -1,0 +1,259 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"lockstep/internal/event"
+	"lockstep/internal/policy"
+	"lockstep/internal/steer"
+)
+
+// lookEvery is how often the host is looked at although it told of no change: a burst of changes can end the watch.
+const lookEvery = 30 * time.Second
+
+// lines keeps what follows the child SAs on the host: line protocol, carrier, routes, MTU. One goroutine does it (run),
+// so that neither packet loops nor IKE wait for the kernel; the others only wake it.
+type lines struct {
+	g     *Gateway
+	child chan struct{} // one slot: a child came or went
+	host  chan struct{} // one slot: look at the host
+
+	// turn is held over whatever calls the World or changes a line: a turn of run, or a reload.
+	turn sync.Mutex
+
+	mu  sync.Mutex
+	all map[int]*line // changed under turn and mu, with all of each; by tunnel unit
+}
+
+// line is one tunnel interface as it stands.
+type line struct {
+	tunnel    *policy.Tunnel
+	device    Device
+	up        bool
+	recursive bool
+	since     time.Time
+	flaps     uint64
+	mtu       int
+	cost      steer.Encapsulation
+	fault     string // the last one that was told
+}
+
+// surroundings is what packet loops and IKE may ask of the host, as it was last looked at.
+type surroundings struct {
+	addresses []netip.Addr
+	sources   map[int]netip.Addr // by tunnel unit
+}
+
+func (s *surroundings) ours(a netip.Addr) bool { return slices.Contains(s.addresses, a.Unmap()) }
+
+func (s *surroundings) source(unit int) (netip.Addr, bool) {
+	a, ok := s.sources[unit]
+	return a, ok
+}
+
+func newLines(g *Gateway) *lines {
+	return &lines{g: g, child: make(chan struct{}, 1), host: make(chan struct{}, 1), all: map[int]*line{}}
+}
+
+func (l *lines) add(t *policy.Tunnel, d Device) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all[t.Unit] = &line{tunnel: t, device: d}
+}
+
+// update gives a tunnel its new configuration; false: there is none of that unit.
+func (l *lines) update(t *policy.Tunnel) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.all[t.Unit]
+	if x != nil {
+		x.tunnel = t
+	}
+	return x != nil
+}
+
+// remove takes a tunnel out and gives its device back.
+func (l *lines) remove(unit int) Device {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.all[unit]
+	if x == nil {
+		return nil
+	}
+	delete(l.all, unit)
+	return x.device
+}
+
+// changed says that a child came or went. It never waits.
+func (l *lines) changed() { poke(l.child) }
+
+// lookAgain says that the host may have changed. It never waits.
+func (l *lines) lookAgain() { poke(l.host) }
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// run follows children and host until ctx ends.
+func (l *lines) run(ctx context.Context) {
+	changes, err := l.g.world.Changes(ctx)
+	l.told("watch the host", err)
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		look := true
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.child:
+			look = false
+		case <-l.host:
+		case <-changes:
+		case <-tick.C:
+		}
+		l.step(look)
+	}
+}
+
+func (l *lines) step(look bool) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if look {
+		l.look()
+	}
+	l.follow()
+}
+
+// down takes every line down: the gateway stops, the twins stay.
+func (l *lines) down() {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	for _, x := range l.copies() {
+		l.setLine(x, false)
+	}
+}
+
+// look takes in the host as it is now.
+func (l *lines) look() {
+	w := l.g.world
+	l.told("the host's routes", w.Refresh())
+	s := &surroundings{sources: map[int]netip.Addr{}}
+	var err error
+	s.addresses, err = w.Addresses()
+	l.told("the host's addresses", err)
+	for _, x := range l.copies() {
+		if a, err := w.Source(x.tunnel); err == nil {
+			s.sources[x.tunnel.Unit] = a
+		}
+		under := w.Underlay(x.tunnel)
+		l.fault(x, under.Err)
+		l.setRecursive(x, under.Recursive)
+		l.setMTU(x)
+	}
+	l.g.hosts.Store(s)
+}
+
+// follow makes each line what its children say: up with a working one, down without (product: routing follows).
+func (l *lines) follow() {
+	for _, x := range l.copies() {
+		up := l.g.table.Tunnel(x.tunnel.Unit).Up() && !x.recursive && !x.tunnel.Shutdown
+		if up {
+			l.setCost(x)
+		}
+		l.setLine(x, up)
+	}
+}
+
+// copies are the lines in the order of their units. Whoever has the turn alone changes them, so it may look without mu.
+func (l *lines) copies() []*line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]*line, 0, len(l.all))
+	for _, x := range l.all {
+		out = append(out, x)
+	}
+	slices.SortFunc(out, func(a, b *line) int { return a.tunnel.Unit - b.tunnel.Unit })
+	return out
+}
+
+// setLine brings a line up, carrier before routes, or down, routes first.
+func (l *lines) setLine(x *line, up bool) {
+	if x.up == up {
+		return
+	}
+	var err error
+	if up {
+		err = errors.Join(x.device.SetCarrier(true), l.g.world.SetLine(x.tunnel.Unit, true))
+	} else {
+		err = errors.Join(l.g.world.SetLine(x.tunnel.Unit, false), x.device.SetCarrier(false))
+	}
+	l.told(x.tunnel.Name()+": line protocol", err)
+	now := l.g.now()
+	l.mu.Lock()
+	x.up, x.since = up, now
+	x.flaps++
+	l.mu.Unlock()
+	l.g.bus.Publish(event.LineProtocol(now, x.tunnel.Name(), up))
+}
+
+// setCost lets the MTU follow what the newest child's packets cost.
+func (l *lines) setCost(x *line) {
+	cost, ok := l.g.installer.cost(x.tunnel.Unit)
+	if !ok || cost == x.cost {
+		return
+	}
+	x.cost = cost
+	l.told(x.tunnel.Name()+": MTU", l.g.world.SetEncapsulation(x.tunnel.Unit, cost))
+	l.setMTU(x)
+}
+
+// setMTU tells the packet path what the device has.
+func (l *lines) setMTU(x *line) {
+	mtu := l.g.world.MTU(x.tunnel)
+	if mtu == 0 || mtu == x.mtu {
+		return
+	}
+	l.mu.Lock()
+	x.mtu = mtu
+	l.mu.Unlock()
+	l.g.plane.SetMTU(x.tunnel.Unit, mtu)
+}
+
+func (l *lines) setRecursive(x *line, recursive bool) {
+	if recursive == x.recursive {
+		return
+	}
+	l.mu.Lock()
+	x.recursive = recursive
+	l.mu.Unlock()
+	if recursive {
+		l.g.bus.Publish(event.RecursiveRoute(l.g.now(), x.tunnel.Name()))
+	}
+}
+
+// fault tells what is in a tunnel's way, once until it changes.
+func (l *lines) fault(x *line, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != x.fault {
+		l.told("", err)
+	}
+	x.fault = text
+}
+
+// told publishes an error of the host.
+func (l *lines) told(what string, err error) {
+	if err != nil {
+		l.g.bus.Publish(event.HostFailure(l.g.now(), what, err))
+	}
+}
