@@ -24,7 +24,7 @@ type Machine interface {
 	Record() Record
 }
 
-// Input is what can happen to a machine: Datagram, Tick, Done, Command, Traffic, Acquire.
+// Input is what can happen to a machine: Datagram, Tick, Done, Command, Traffic, Acquire, Reconfigured.
 type Input interface{ input() }
 
 // Datagram is one IKE message (without the non-ESP marker) that arrived at Local from Remote.
@@ -102,12 +102,17 @@ type Acquire struct {
 	TSLocal, TSRemote []ike2.Selector
 }
 
-func (Datagram) input() {}
-func (Tick) input()     {}
-func (Done) input()     {}
-func (Command) input()  {}
-func (Traffic) input()  {}
-func (Acquire) input()  {}
+// Reconfigured says that another configuration is in force, under which the SAs stay: Peer, of the same number, is what it
+// says of their peer. Times that run on go on; lifetimes and liveness checks that begin from here on are the new ones.
+type Reconfigured struct{ Peer *policy.Peer }
+
+func (Datagram) input()     {}
+func (Tick) input()         {}
+func (Done) input()         {}
+func (Command) input()      {}
+func (Traffic) input()      {}
+func (Acquire) input()      {}
+func (Reconfigured) input() {}
 
 // Effect is what a machine wants done: Persist, Install, Remove, Moved, Release, Send, Compute, Report, Outcome, Notice, Claim, Closed.
 // The caller's duties are numbered in doc.go.

@@ -468,7 +468,7 @@ func TestApplyKeepsUntouchedPeersAndEndsTheOthers(t *testing.T) {
 		changed := peerOf(1, addrA, addrC)
 		changed.IPsec.Lifetime = time.Minute
 		addrD := netip.MustParseAddr("192.0.2.4")
-		e.Apply(configOf(peerOf(0, addrA, addrB), changed, peerOf(2, addrA, addrD)))
+		e.Apply(configOf(peerOf(0, addrA, addrB), changed, peerOf(2, addrA, addrD)), func(unit int) bool { return unit == 1 })
 		synctest.Wait()
 		if ps.of(0) != kept || ps.of(2) == nil || ps.of(1).start.Peer.IPsec.Lifetime != time.Minute {
 			t.Error("wrong machines were made")
@@ -477,7 +477,7 @@ func TestApplyKeepsUntouchedPeersAndEndsTheOthers(t *testing.T) {
 		if got := e.Status(context.Background()); len(got) != 3 {
 			t.Errorf("%d IKE SAs", len(got))
 		}
-		e.Apply(configOf())
+		e.Apply(configOf(), nil)
 		synctest.Wait()
 		if got := e.Status(context.Background()); len(got) != 0 {
 			t.Errorf("%d IKE SAs after the last peer went", len(got))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -172,33 +171,6 @@ func (e *Engine) Freeze(frozen bool) {
 	e.frozen = frozen
 	for _, s := range e.shards {
 		s.urgent(func() { s.freeze(frozen) })
-	}
-}
-
-// Apply goes over to another configuration. A peer whose policy and ID are the same keeps its SAs; one that is gone or
-// has changed gets Deletes, and a changed one begins anew.
-func (e *Engine) Apply(cfg *policy.Config) {
-	e.applying.Lock()
-	defer e.applying.Unlock()
-	old := e.plan.Load().peers()
-	e.publish(cfg)
-	now := e.plan.Load().peers()
-	for _, p := range old {
-		if !slices.ContainsFunc(now, func(q *policy.Peer) bool { return reflect.DeepEqual(p, q) }) {
-			s := e.shardOf(p.Remote)
-			s.urgent(func() { s.leave(sa.Owner(p.ID)) })
-		}
-	}
-	for _, p := range now {
-		if !slices.ContainsFunc(old, func(q *policy.Peer) bool { return reflect.DeepEqual(p, q) }) {
-			s, started, frozen := e.shardOf(p.Remote), e.started, e.frozen
-			s.urgent(func() {
-				en := s.add(p, frozen)
-				if started {
-					s.took(en, en.p.Begin(s.e.opt.Now(), 0))
-				}
-			})
-		}
 	}
 }
 

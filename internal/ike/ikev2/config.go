@@ -9,7 +9,7 @@ import (
 	"lockstep/internal/wire/ike2"
 )
 
-// Config is what a machine is made with. It is not changed afterwards.
+// Config is what a machine is made with. Only a reload changes it afterwards (Reconfigured).
 type Config struct {
 	Env ike.Env
 	// Peer is whom we call; for a responder the first candidate, nil if Candidates says it all.

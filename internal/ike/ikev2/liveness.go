@@ -74,6 +74,11 @@ func (m *machine) probe() {
 // hear notes a fresh authenticated sign of the peer (RFC 7296 §2.4: IKE or ESP). Periodic checks start anew.
 func (m *machine) hear() {
 	m.heard = m.now
+	m.setProbe()
+}
+
+// setProbe begins the wait for the next periodic check.
+func (m *machine) setProbe() {
 	m.probeAt = time.Time{}
 	if !m.up() {
 		return

@@ -71,6 +71,8 @@ func (m *machine) Step(now time.Time, in ike.Input) []ike.Effect {
 		m.traffic(in)
 	case ike.Acquire:
 		m.acquire(in)
+	case ike.Reconfigured:
+		m.reconfigured(in.Peer)
 	}
 	m.pump()
 	return m.flush()

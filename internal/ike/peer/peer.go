@@ -87,7 +87,7 @@ func New(p *policy.Peer, o Options) *Peer {
 		owners: map[sa.SPI]*session{}, waits: map[uint64]wait{}}
 }
 
-// Policy is what the Peer was made with.
+// Policy is what the Peer was made with, or the last Update gave.
 func (p *Peer) Policy() *policy.Peer { return p.policy }
 
 // Owner is the peer's number.

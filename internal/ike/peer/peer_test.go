@@ -79,6 +79,8 @@ func inputName(in ike.Input) string {
 		return "done"
 	case ike.Traffic:
 		return "traffic"
+	case ike.Reconfigured:
+		return "reconfigured"
 	}
 	return "acquire"
 }
