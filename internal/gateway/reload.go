@@ -33,7 +33,7 @@ func (g *Gateway) Apply(cfg *policy.Config, tree *config.Tree, from, who string)
 	g.lines.look()
 	g.lines.turn.Unlock()
 
-	g.engine.Apply(cfg)
+	g.engine.Apply(cfg, anew(diff))
 	g.runner.Apply(cfg)
 	for _, d := range gone {
 		note(d.Remove())
