@@ -50,7 +50,7 @@ type tunnel struct {
 	unit   int
 	device Device
 	egress *sa.Egress
-	opt    TunnelOptions
+	opt    atomic.Pointer[TunnelOptions] // replaced by SetTunnelOptions
 	mtu    atomic.Int64
 	in     tally // packets for the device, by all wires' loops
 	out    tally // packets from the device, by its loop alone
@@ -77,7 +77,8 @@ func New(opt Options) *Plane {
 // AddTunnel makes a device the inside of a tunnel; its loop runs until the device is closed or Run ends. An error: the
 // unit has a device.
 func (p *Plane) AddTunnel(unit int, d Device, o TunnelOptions) error {
-	t := &tunnel{unit: unit, device: d, egress: p.opt.Table.Tunnel(unit), opt: o}
+	t := &tunnel{unit: unit, device: d, egress: p.opt.Table.Tunnel(unit)}
+	t.opt.Store(&o)
 	t.mtu.Store(int64(o.MTU))
 	p.mu.Lock()
 	if (*p.tunnels.Load())[unit] != nil {
@@ -112,6 +113,13 @@ func (p *Plane) RemoveTunnel(unit int) {
 func (p *Plane) SetMTU(unit, mtu int) {
 	if t := (*p.tunnels.Load())[unit]; t != nil {
 		t.mtu.Store(int64(mtu))
+	}
+}
+
+// SetTunnelOptions changes what TunnelOptions say of a tunnel, its MTU excepted.
+func (p *Plane) SetTunnelOptions(unit int, o TunnelOptions) {
+	if t := (*p.tunnels.Load())[unit]; t != nil {
+		t.opt.Store(&o)
 	}
 }
 

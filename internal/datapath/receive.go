@@ -272,8 +272,8 @@ func (r *receiver) deliver(t *tunnel, o *opened) reason.Drop {
 			ip.SetECN(o.pkt, ecn)
 		}
 	}
-	if t.opt.AdjustMSS > 0 {
-		clampMSS(o.pkt, &o.packet, t.opt.AdjustMSS)
+	if mss := t.opt.Load().AdjustMSS; mss > 0 {
+		clampMSS(o.pkt, &o.packet, mss)
 	}
 	r.out.add(t, o.pkt, &o.packet)
 	return reason.None

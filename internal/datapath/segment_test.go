@@ -363,6 +363,22 @@ func TestTheMSSOfASYNIsClamped(t *testing.T) {
 	}
 }
 
+func TestTheOptionsOfATunnelChangeUnderIt(t *testing.T) {
+	syn := naive1(bigTCP("10.1.0.1", "10.2.0.1", 7, 2, []byte{2, 4, 5, 180}, 0))
+	a, b := pair(t, settings{}, settings{}, childOf(spiA, spiB))
+	for i, want := range []uint16{1460, 1300} {
+		if i > 0 {
+			a.SetTunnelOptions(0, TunnelOptions{AdjustMSS: int(want)})
+		}
+		a.leave(plain(syn))
+		b.receive()
+		got := b.dev.frames()
+		if mss := binary.BigEndian.Uint16(got[len(got)-1][VirtioLen+42:]); mss != want {
+			t.Errorf("MSS %d, want %d", mss, want)
+		}
+	}
+}
+
 // naive1 completes the checksum of a packet without payload.
 func naive1(pkt []byte) []byte {
 	p, _ := ip.Parse(pkt)

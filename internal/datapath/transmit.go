@@ -75,8 +75,8 @@ func (x *transmitter) carry(b []byte) {
 		x.drop(why, 0)
 		return
 	}
-	if x.t.opt.AdjustMSS > 0 {
-		clampMSS(f.pkt, &f.packet, x.t.opt.AdjustMSS)
+	if mss := x.t.opt.Load().AdjustMSS; mss > 0 {
+		clampMSS(f.pkt, &f.packet, mss)
 	}
 	x.seal(out, now)
 }
@@ -133,9 +133,10 @@ func (x *transmitter) ours(f *frame, out *sa.Outbound) bool {
 
 // tooBig tells the sender of a packet what fits (RFC 1191, RFC 8201), through the device from which it came.
 func (x *transmitter) tooBig(f *frame, mtu int) {
-	from := x.t.opt.Address4
+	opt := x.t.opt.Load()
+	from := opt.Address4
 	if f.packet.Version == 6 {
-		from = x.t.opt.Address6
+		from = opt.Address6
 	}
 	if !from.IsValid() {
 		from = f.packet.Dst

@@ -47,6 +47,7 @@ func (g *Gateway) Apply(cfg *policy.Config, tree *config.Tree, from, who string)
 func (g *Gateway) openTunnels(cfg *policy.Config, note func(error)) (added bool) {
 	for _, t := range cfg.Tunnels {
 		if g.lines.update(t) {
+			g.plane.SetTunnelOptions(t.Unit, tunnelOptions(t))
 			continue
 		}
 		note(g.open(t))
