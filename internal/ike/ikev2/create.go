@@ -56,6 +56,8 @@ func (t *createTask) pointless(m *machine) (bool, ike.Result) {
 		return true, ike.OK
 	case t.wish.lost != 0 && m.have(t.wish.lost):
 		return true, ike.Moot
+	case t.wish.forPacket && m.expects(t.wish.tsLocal, t.wish.tsRemote):
+		return true, ike.OK // made by the peer, or by an earlier task, while this one waited
 	}
 	return false, 0
 }

@@ -319,6 +319,24 @@ func TestAcquirePutsThePacketsSelectorsInFront(t *testing.T) {
 	}
 }
 
+func TestPacketsOfTheStartUpMakeNoSecondChild(t *testing.T) {
+	l := newLab(t)
+	there := ike.Acquire{TSLocal: prefix("10.1.0.5/32"), TSRemote: prefix("10.2.0.7/32")}
+	back := ike.Acquire{TSLocal: prefix("10.2.0.7/32"), TSRemote: prefix("10.1.0.5/32")}
+	l.fault = func(packet) fate { // between any two messages both ends have a packet to send
+		l.a.step(there)
+		if l.b.m != nil {
+			l.b.step(back)
+		}
+		return deliver
+	}
+	l.start()
+	l.run()
+	if a, b := len(l.a.m.Status().Children), len(l.b.m.Status().Children); a != 1 || b != 1 {
+		t.Errorf("%d and %d children, want 1: the first child carries these packets\n%s", a, b, l.transcript())
+	}
+}
+
 func TestEveryLostMessageOfTheHandshakeIsMadeUpFor(t *testing.T) {
 	for lost := range 4 {
 		l := newLab(t)

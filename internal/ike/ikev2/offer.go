@@ -18,6 +18,7 @@ type childWish struct {
 	old               *child          // rekey of this one
 	lost              sa.SPI          // rekey of this inbound SPI, which we do not have any more; 0: none
 	tsLocal, tsRemote []ike2.Selector // of the packet that wants it, put in front (RFC 7296 §2.9); empty: none
+	forPacket         bool            // nobody else wants it: a child that carries the packet will do
 }
 
 // childOffer is a request for a child on its way: its inbound SPI is larval.

@@ -3,6 +3,7 @@ package ikev2
 import (
 	"lockstep/internal/ike"
 	"lockstep/internal/sa"
+	"lockstep/internal/wire/ike2"
 )
 
 // traffic takes a note of the data plane about one child.
@@ -55,18 +56,26 @@ func (m *machine) rekeying(c *child) bool {
 
 // acquire makes a child for a packet that found none; one attempt at a time for the same selectors (protocol.md D11).
 func (m *machine) acquire(a ike.Acquire) {
-	if m.peer == nil || m.cur.phase >= closing || m.working(a.TSLocal, a.TSRemote) != nil {
-		return
-	}
-	if m.cur.phase == halfOpen && len(a.TSLocal)+len(a.TSRemote) == 0 {
-		return // the first child comes with IKE_AUTH
+	if m.peer == nil || m.cur.phase == halfOpen || m.cur.phase >= closing || m.expects(a.TSLocal, a.TSRemote) {
+		return // half-open: the first child comes with IKE_AUTH; should it be narrowed, the next packet asks again
 	}
 	for _, t := range append([]task{m.cur.active}, m.queue...) {
 		if t, ok := t.(*createTask); ok && t.wish.old == nil && ike.Covers(t.wish.tsLocal, a.TSLocal) && ike.Covers(t.wish.tsRemote, a.TSRemote) {
 			return
 		}
 	}
-	m.enqueue(&createTask{wish: childWish{tsLocal: a.TSLocal, tsRemote: a.TSRemote}})
+	m.enqueue(&createTask{wish: childWish{tsLocal: a.TSLocal, tsRemote: a.TSRemote, forPacket: true}})
+}
+
+// expects says that a child carries these selectors, or is about to.
+func (m *machine) expects(tsLocal, tsRemote []ike2.Selector) bool {
+	for _, c := range m.children {
+		coming := c.state == installing || c.state == receiving || c.usable()
+		if coming && ike.Covers(c.spec.TSLocal, tsLocal) && ike.Covers(c.spec.TSRemote, tsRemote) {
+			return true
+		}
+	}
+	return false
 }
 
 // invalidSPI takes a protected INVALID_SPI: the peer has no SA for packets of ours. By itself it changes nothing (RFC 7296
