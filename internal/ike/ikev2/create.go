@@ -133,7 +133,7 @@ func (t *createTask) made(m *machine, s *ikeSA, ps []ike2.Payload, shared []byte
 	})
 }
 
-// replaceOld deletes what the new child stands for. A lost SPI is deleted too, for the peer still sends on it; that
+// replaceOld deletes what the new child stands for, or the new one where nobody has a use for it. A lost SPI is deleted too, for the peer still sends on it; that
 // round trip belongs to the command.
 func (t *createTask) replaceOld(m *machine, c *child) {
 	switch {
@@ -145,6 +145,9 @@ func (t *createTask) replaceOld(m *machine, c *child) {
 		if !m.enqueue(&deleteTask{orders: t.orders, spis: []sa.SPI{t.wish.lost}, why: sa.TombRekeyed, detail: "rekeyed"}) {
 			t.end(m, ike.OK, "rekeyed")
 		}
+	case t.wish.forPacket:
+		m.acquired(t.wish, c)
+		t.end(m, ike.OK, "")
 	default:
 		t.end(m, ike.OK, "")
 	}
@@ -182,6 +185,9 @@ func (t *createTask) later(m *machine, n *ike2.Notify) {
 		old.rekeyAt = m.now.Add(m.retryPause())
 	} else {
 		m.wantChildLater()
+	}
+	if t.wish.forPacket {
+		m.askedInVain()
 	}
 	t.end(m, ike.Refused, n.Kind.String())
 }

@@ -311,11 +311,39 @@ func TestAcquirePutsThePacketsSelectorsInFront(t *testing.T) {
 	if got := len(l.a.m.Status().Children); got != 1 {
 		t.Errorf("%d children, want 1: the selectors are covered", got)
 	}
-	l.a.step(ike.Acquire{TSLocal: prefix("10.1.0.5/32"), TSRemote: prefix("10.4.0.7/32")})
-	l.a.step(ike.Acquire{TSLocal: prefix("10.1.0.5/32"), TSRemote: prefix("10.4.0.7/32")})
-	l.run()
-	if got := len(l.a.m.Status().Children); got != 2 {
-		t.Errorf("%d children, want 2: single flight", got)
+}
+
+func TestAPeerThatNarrowsIsAskedOnceForPacketsThatItRefuses(t *testing.T) {
+	l := newLab(t)
+	l.b.cfg.TSLocal = prefix("10.2.0.0/24")
+	l.up()
+	ask := func(remote string) int { // how many exchanges come of it
+		before := strings.Count(l.transcript(), "a→b CREATE_CHILD_SA request")
+		for range 3 {
+			l.a.step(ike.Acquire{TSLocal: prefix("10.1.0.5/32"), TSRemote: prefix(remote)})
+		}
+		l.run()
+		return strings.Count(l.transcript(), "a→b CREATE_CHILD_SA request") - before
+	}
+	if n := ask("10.4.0.7/32"); n != 1 {
+		t.Errorf("%d exchanges, want 1: single flight", n)
+	}
+	grace := l.a.mach().tune.Grace
+	l.advance(grace)
+	l.mustAgree(1) // the one that does not carry the packet is gone
+	if n := ask("10.4.0.8/32"); n != 0 {
+		t.Errorf("asked %d times right after a refusal", n)
+	}
+	l.advance(firstVainPause - grace)
+	if n := ask("10.4.0.8/32"); n != 1 {
+		t.Errorf("asked %d times after the pause", n)
+	}
+	l.advance(firstVainPause)
+	if n := ask("10.4.0.8/32"); n != 0 {
+		t.Errorf("asked %d times: the pause does not double", n)
+	}
+	if n := ask("2001:db8::7/128"); n != 0 {
+		t.Errorf("asked %d times for IPv6, which the tunnel does not carry", n)
 	}
 }
 

@@ -35,6 +35,7 @@ type machine struct {
 	srtt      time.Duration
 	wantAt    time.Time     // when a tunnel without a child tries for one; zero: not at all
 	wantPause time.Duration // last wait of that kind
+	vain      vain          // children for packets
 	probeAt   time.Time     // periodic DPD; zero: off
 	keepAt    time.Time     // NAT keepalive; zero: off
 	lingerAt  time.Time     // end of a machine that only answers retransmissions; zero: it lives

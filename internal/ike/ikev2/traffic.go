@@ -3,7 +3,6 @@ package ikev2
 import (
 	"lockstep/internal/ike"
 	"lockstep/internal/sa"
-	"lockstep/internal/wire/ike2"
 )
 
 // traffic takes a note of the data plane about one child.
@@ -48,30 +47,6 @@ func (m *machine) hardVolume(c *child) {
 func (m *machine) rekeying(c *child) bool {
 	for _, t := range append([]task{m.cur.active}, m.queue...) {
 		if t, ok := t.(*createTask); ok && t.wish.old == c {
-			return true
-		}
-	}
-	return false
-}
-
-// acquire makes a child for a packet that found none; one attempt at a time for the same selectors (protocol.md D11).
-func (m *machine) acquire(a ike.Acquire) {
-	if m.peer == nil || m.cur.phase == halfOpen || m.cur.phase >= closing || m.expects(a.TSLocal, a.TSRemote) {
-		return // half-open: the first child comes with IKE_AUTH; should it be narrowed, the next packet asks again
-	}
-	for _, t := range append([]task{m.cur.active}, m.queue...) {
-		if t, ok := t.(*createTask); ok && t.wish.old == nil && ike.Covers(t.wish.tsLocal, a.TSLocal) && ike.Covers(t.wish.tsRemote, a.TSRemote) {
-			return
-		}
-	}
-	m.enqueue(&createTask{wish: childWish{tsLocal: a.TSLocal, tsRemote: a.TSRemote, forPacket: true}})
-}
-
-// expects says that a child carries these selectors, or is about to.
-func (m *machine) expects(tsLocal, tsRemote []ike2.Selector) bool {
-	for _, c := range m.children {
-		coming := c.state == installing || c.state == receiving || c.usable()
-		if coming && ike.Covers(c.spec.TSLocal, tsLocal) && ike.Covers(c.spec.TSRemote, tsRemote) {
 			return true
 		}
 	}
