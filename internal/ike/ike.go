@@ -85,7 +85,7 @@ const (
 	SeqHigh                              // sequence space or lease nearly used up
 	EndpointMoved                        // an authenticated fresh packet came from Remote (RFC 7296 §2.23)
 	Inbound                              // proof of life: authenticated ESP since the last such note (at most one a second)
-	OutboundOnly                         // traffic goes out and nothing comes in
+	Outbound                             // ESP was sent since the last such note (at most one a second)
 )
 
 // Traffic is a note from the data plane about the child whose inbound SPI is SPI.

@@ -25,8 +25,9 @@ const (
 	NoteSoftPackets
 	NoteHardBytes
 	NoteSeqHigh
-	NoteInbound
+	NoteInbound // a packet verified since the last such note
 	NoteEndpointMoved
+	NoteOutbound // a packet was sent since the last such note
 )
 
 // Note is about the child whose inbound SPI is SPI.
@@ -63,7 +64,7 @@ func (c *counts) load() Counts {
 	return out
 }
 
-// aliveEvery is how often traffic is told as proof of life (RFC 7296 §2.4).
+// aliveEvery is how often traffic is told: what comes in is proof of life, what goes out asks for some (RFC 7296 §2.4).
 const aliveEvery = time.Second
 
 // Inbound is the receiving half of a child. Hold and LetGo go around a run of packets; between them one goroutine opens.

@@ -16,7 +16,7 @@ import (
 const leaseBlock = 1 << 16
 
 // Leaser grants sequence numbers, so that a crash can never make us use one twice under one key: what is granted is
-// remembered before it is used (protocol "Counter leaps"). A child is named by its inbound SPI: the outbound one is its
+// remembered before it is used (protocol.md §3.3). A child is named by its inbound SPI: the outbound one is its
 // peer's choice, and two peers may choose the same (RFC 4301 §4.4.2).
 type Leaser interface {
 	// Grant allows every number below the bound that it returns, at least upTo. It may wait for a disk.
@@ -39,6 +39,7 @@ type Outbound struct {
 	mu     sync.Mutex // held over a run
 	sealer *suite.Sealer
 	told   [NoteEndpointMoved + 1]bool // limits told once
+	spoke  time.Time                   // last NoteOutbound
 
 	path   atomic.Pointer[Path]
 	next   atomic.Uint64 // written under mu
@@ -146,6 +147,10 @@ func (o *Outbound) Sealer() *suite.Sealer { return o.sealer }
 func (o *Outbound) Sent(packets, octets int, now time.Time) {
 	p, b := o.counts.packets.Add(uint64(packets)), o.counts.octets.Add(uint64(octets))
 	o.counts.last.Store(now.UnixNano())
+	if now.Sub(o.spoke) >= aliveEvery {
+		o.spoke = now
+		o.tell(NoteOutbound, 0, now)
+	}
 	if o.SoftPackets > 0 && p >= o.SoftPackets {
 		o.once(NoteSoftPackets, p, now)
 	}
@@ -158,9 +163,14 @@ func (o *Outbound) Sent(packets, octets int, now time.Time) {
 func (o *Outbound) Dropped(why reason.Drop, n int) { o.counts.drops[why].Add(uint64(n)) }
 
 func (o *Outbound) once(kind NoteKind, value uint64, now time.Time) {
-	if o.told[kind] || o.opt.Note == nil {
-		return
+	if !o.told[kind] {
+		o.told[kind] = true
+		o.tell(kind, value, now)
 	}
-	o.told[kind] = true
-	o.opt.Note(Note{SPI: o.Child.In, Owner: o.Owner, Kind: kind, Value: value, At: now})
+}
+
+func (o *Outbound) tell(kind NoteKind, value uint64, now time.Time) {
+	if o.opt.Note != nil {
+		o.opt.Note(Note{SPI: o.Child.In, Owner: o.Owner, Kind: kind, Value: value, At: now})
+	}
 }

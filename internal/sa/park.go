@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Bounds of early packets (protocol K4 and K5).
+// Bounds of early packets (protocol.md §1.2 K4 and K5).
 const (
 	parkPackets = 8       // an SPI
 	parkOctets  = 16384   // an SPI

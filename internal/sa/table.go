@@ -38,7 +38,7 @@ type Options struct {
 	Note func(Note)
 	// LeaseLow asks for Renew(in), off the packet path; nil: the table renews in a goroutine of its own, one for an SA.
 	LeaseLow func(in SPI)
-	// Installed gets the packets that came early on an inbound SPI, in order of arrival (protocol K4 and K5).
+	// Installed gets the packets that came early on an inbound SPI, in order of arrival (protocol.md §1.2 K4 and K5).
 	Installed func(spi SPI, early []Early)
 	// Lost counts early packets that waited too long, or in vain (reason.LarvalTimeout).
 	Lost func(packets, octets int)

@@ -422,10 +422,24 @@ func TestSoftLimitsAreToldOnceAndHardOnesStop(t *testing.T) {
 	}
 	var kinds []NoteKind
 	for _, n := range notes {
-		kinds = append(kinds, n.Kind)
+		if n.Kind != NoteOutbound {
+			kinds = append(kinds, n.Kind)
+		}
 	}
 	if fmt.Sprint(kinds) != fmt.Sprint([]NoteKind{NoteSoftPackets, NoteSoftBytes, NoteHardBytes}) {
 		t.Errorf("told %v", kinds)
+	}
+}
+
+func TestOutgoingTrafficIsToldOnceASecond(t *testing.T) {
+	var notes []Note
+	table := installed(t, Options{Note: func(n Note) { notes = append(notes, n) }}, child(0x1000, 0x2000))
+	out := table.Tunnel(0).Pick(mustParse(t, inner("10.2.0.7:9", "10.1.0.7:9", 4)))
+	for i := range 25 {
+		out.Sent(1, 100, t0.Add(time.Duration(i)*100*time.Millisecond))
+	}
+	if len(notes) != 3 || notes[2] != (Note{SPI: 0x1000, Owner: 3, Kind: NoteOutbound, At: t0.Add(2 * time.Second)}) {
+		t.Errorf("in 2.4 s: %+v", notes)
 	}
 }
 

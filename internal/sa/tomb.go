@@ -5,7 +5,7 @@ import "time"
 const (
 	// maxTombs bounds the memory of removed SPIs: about 8 MiB.
 	maxTombs = 65536
-	// tombLife is how long a removal can be explained; longer than any retransmission of a peer (protocol K7).
+	// tombLife is how long a removal can be explained; longer than any retransmission of a peer (protocol.md §1.2 K7).
 	tombLife = 300 * time.Second
 )
 

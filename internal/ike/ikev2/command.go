@@ -148,7 +148,7 @@ func (m *machine) kick(c ike.Command) {
 }
 
 // notifySPITask is INVALID_SPI under protection (protocol.md §2.1 M2), alone in its INFORMATIONAL: a peer that cannot read
-// it may answer INVALID_SYNTAX, which costs the IKE SA (CSCvd40554).
+// it may answer INVALID_SYNTAX, which costs the IKE SA (CSC..40554).
 type notifySPITask struct {
 	orders
 	spi sa.SPI

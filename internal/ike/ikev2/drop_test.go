@@ -21,7 +21,7 @@ func patch(at int, value byte) func([]byte) []byte {
 	return func(b []byte) []byte { b[at] = value; return b }
 }
 
-// Every reason for which a machine discards a message, and that it then does nothing else (architecture.md: every
+// Every reason for which a machine discards a message, and that it then does nothing else (ARCHITECTURE.md: every
 // discarded message has a named reason, and every reason a test).
 func TestEveryDiscardedMessageHasAReason(t *testing.T) {
 	for _, c := range []struct {

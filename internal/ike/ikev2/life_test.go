@@ -54,13 +54,13 @@ func TestOnDemandLivenessAsksOnlyWhenTrafficGoesOneWay(t *testing.T) {
 	l.advance(time.Minute)
 	l.a.step(ike.Traffic{SPI: 0xA001, Kind: ike.Inbound})
 	l.advance(9 * time.Second)
-	l.a.step(ike.Traffic{SPI: 0xA001, Kind: ike.OutboundOnly})
+	l.a.step(ike.Traffic{SPI: 0xA001, Kind: ike.Outbound})
 	if len(l.a.sent) != sent {
 		t.Fatal("asked although the peer was just heard")
 	}
 	l.advance(time.Second)
-	l.a.step(ike.Traffic{SPI: 0xA001, Kind: ike.OutboundOnly})
-	l.a.step(ike.Traffic{SPI: 0xA001, Kind: ike.OutboundOnly})
+	l.a.step(ike.Traffic{SPI: 0xA001, Kind: ike.Outbound})
+	l.a.step(ike.Traffic{SPI: 0xA001, Kind: ike.Outbound})
 	l.run()
 	if got := len(l.a.sent) - sent; got != 1 {
 		t.Errorf("asked %d times, want once", got)

@@ -8,7 +8,7 @@ import (
 	"lockstep/internal/sa"
 )
 
-// Defaults of IOS where policy says nothing (cisco.md §4), and our own limits.
+// Defaults of IOS where policy says nothing (docs/configuration.md), and our own limits.
 const (
 	defaultIKELife   = 24 * time.Hour
 	defaultChildLife = time.Hour

@@ -27,7 +27,8 @@ func (m *machine) traffic(t ike.Traffic) {
 	case ike.EndpointMoved:
 		m.hear()
 		m.moveTo(m.path.local, t.Remote)
-	case ike.OutboundOnly:
+	case ike.Outbound:
+		// RFC 7296 §2.4: traffic that goes out while nothing comes in asks whether the peer lives.
 		if m.now.Sub(m.heard) >= m.worry() {
 			m.probe()
 		}
