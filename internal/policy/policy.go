@@ -32,7 +32,7 @@ const (
 	PersistNone Persistence = iota
 )
 
-// Encap says when ESP goes into UDP 4500 (RFC 3948): see product.md "Lockstep's own lines".
+// Encap says when ESP goes into UDP 4500 (RFC 3948): see docs/configuration.md, nat-transparency.
 type Encap uint8
 
 const (
@@ -41,7 +41,7 @@ const (
 	EncapNever              // `no crypto ipsec nat-transparency udp-encapsulation`: only when NAT is found it is impossible to avoid
 )
 
-// Recovery is the table "What may be done, when" of product.md: two independent switches, and the budgets of
+// Recovery is the table "What may be done, when" (protocol.md §2.7): two independent switches, and the budgets of
 // protocol.md §2.8.
 type Recovery struct {
 	InvalidSPI bool // `crypto isakmp invalid-spi-recovery`; off by default

@@ -32,7 +32,7 @@ func static() Owner {
 	return Owner{ID: 0, Name: "Tunnel0", Remote: peer.Addr(), Initiate: true, Lifetime: time.Hour, DPD: 20 * time.Second}
 }
 
-// newRig: command and extended as in product.md.
+// newRig: command and extended are the switches of protocol.md §2.7.
 func newRig(t *testing.T, command, extended bool, change ...func(*Settings)) *rig {
 	s := Settings{InvalidSPI: command, Extended: extended, Owners: []Owner{static()}}
 	for _, c := range change {

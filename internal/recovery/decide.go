@@ -50,7 +50,7 @@ func (e *Engine) tell(i *incident, what, why string) {
 	}
 }
 
-// decideDead: no IKE SA with the owner (product.md "What may be done, when", second and third column).
+// decideDead: no IKE SA with the owner (protocol.md §2.7, second and third column).
 func (e *Engine) decideDead(o *owner, todo []*incident) {
 	todo = certain(todo)
 	switch {

@@ -41,7 +41,7 @@ type Owner struct {
 	DPD       time.Duration // after which our own DPD setting would find a dead peer; 0: none
 }
 
-// Settings are the switches and budgets of product.md, with the owners.
+// Settings are the switches of protocol.md §2.7 and the budgets of §2.8, with the owners.
 type Settings struct {
 	InvalidSPI  bool // `crypto isakmp invalid-spi-recovery`
 	Extended    bool // false: parity mode

@@ -18,7 +18,7 @@ func classes(r *rig) map[string]Evidence {
 	}
 }
 
-// TestEachCellOfWhatMayBeDoneWhen is the table of product.md for an sVTI, for each class of evidence.
+// TestEachCellOfWhatMayBeDoneWhen is the table of protocol.md §2.7 for an sVTI, for each class of evidence.
 func TestEachCellOfWhatMayBeDoneWhen(t *testing.T) {
 	const x = "0x7C41D9E2"
 	type cells struct{ liveNoChild, liveWithChild, static, responderOnly string }

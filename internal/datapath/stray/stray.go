@@ -1,6 +1,6 @@
 // Package stray remembers, for one packet worker, the flows that sent ESP on an SPI without an SA, and hands them to the
 // healer. It is a table of fixed size: whoever sends whatever, no memory is taken and nothing is logged. Peers that we
-// know have a pool of their own, which strangers cannot push them out of (protocol budgets, rule 7).
+// know have a pool of their own, which strangers cannot push them out of (protocol.md §2.8 rule 7).
 package stray
 
 import (
@@ -17,7 +17,7 @@ const (
 	BatchSize = 64
 )
 
-// Key names a flow: an incident is kept by it (protocol "Verdict and action").
+// Key names a flow: an incident is kept by it (protocol.md §1.3).
 type Key struct {
 	Src, Dst netip.Addr
 	Proto    uint8 // 50, also in UDP

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// SVTI is a configuration of Lockstep with one tunnel, Tunnel0, as product.md writes it. The zero value of a field takes
+// SVTI is a configuration of Lockstep with one tunnel, Tunnel0, as examples/svti-ikev2-a.conf has it. The zero value of a field takes
 // the value in parentheses; "-" leaves the line out.
 type SVTI struct {
 	PSK       string   // ("correct-horse")

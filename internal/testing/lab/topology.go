@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Addresses of the lab, those of product.md's example.
+// Addresses of the lab, those of examples/svti-ikev2-a.conf.
 var (
 	AddrA  = netip.MustParseAddr("192.0.2.1") // gateway A, outer
 	AddrB  = netip.MustParseAddr("192.0.2.2")
