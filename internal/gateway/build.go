@@ -155,6 +155,14 @@ func (g *Gateway) acquire(unit int, p ip.Packet) {
 	g.engine.Post(o, ike.Acquire{TSLocal: []ike2.Selector{selectorOf(p, p.Src, p.SrcPort)}, TSRemote: []ike2.Selector{selectorOf(p, p.Dst, p.DstPort)}})
 }
 
+// call brings a tunnel up whose source address has just come, however long its pause still is: the interface came up.
+func (g *Gateway) call(unit int) {
+	o, ok := g.running.Load().owner[unit]
+	if ok && !g.frozen.Load() {
+		g.engine.Post(o, ike.Command{Verb: ike.VerbInitiate, Why: "the tunnel source has an address"})
+	}
+}
+
 // selectorOf is the selector of one end of a packet (RFC 7296 §2.9: the packet's own come first).
 func selectorOf(p ip.Packet, a netip.Addr, port uint16) ike2.Selector {
 	s := ike2.SelectorFromPrefix(netip.PrefixFrom(a, a.BitLen()))

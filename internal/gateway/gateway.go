@@ -52,7 +52,8 @@ type Gateway struct {
 	hurry    context.CancelFunc
 	hurried  context.Context
 	ran      atomic.Bool
-	stopping atomic.Bool   // by Stop: lines go down in order
+	stopping atomic.Bool // by Stop: lines go down in order
+	frozen   atomic.Bool
 	ended    chan struct{} // closed when Run has ended
 }
 
@@ -93,6 +94,7 @@ func New(o Options) (*Gateway, error) {
 	g.hurried, g.hurry = context.WithCancel(context.Background())
 	g.running.Store(newRunning(o.Config, o.Tree))
 	g.hosts.Store(&surroundings{})
+	g.frozen.Store(o.Frozen)
 	if o.Keys != nil {
 		g.keys = &keyLog{to: o.Keys}
 	}
@@ -242,7 +244,10 @@ func (g *Gateway) wait() {
 }
 
 // Freeze stops or resumes what the gateway begins on its own accord.
-func (g *Gateway) Freeze(frozen bool) { g.engine.Freeze(frozen) }
+func (g *Gateway) Freeze(frozen bool) {
+	g.frozen.Store(frozen)
+	g.engine.Freeze(frozen)
+}
 
 // Events is where everything that an operator may see is published.
 func (g *Gateway) Events() *event.Bus { return &g.bus }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -105,11 +104,4 @@ func (h *Host) Close() error {
 	h.steer.Close()
 	h.net.Close()
 	return nil
-}
-
-// Uninstall removes what gateways have left on this host, and lists it. It is for the time when none runs: from then on the
-// host's own routes decide.
-func (h *Host) Uninstall() ([]string, error) {
-	gone, err := h.steer.Uninstall(false)
-	return gone, errors.Join(err)
 }

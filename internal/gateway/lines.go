@@ -45,6 +45,7 @@ type line struct {
 
 // surroundings is what packet loops and IKE may ask of the host, as it was last looked at.
 type surroundings struct {
+	looked    bool // false: nothing is known yet
 	addresses []netip.Addr
 	sources   map[int]netip.Addr // by tunnel unit
 }
@@ -145,13 +146,18 @@ func (l *lines) down() {
 func (l *lines) look() {
 	w := l.g.world
 	l.told("the host's routes", w.Refresh())
-	s := &surroundings{sources: map[int]netip.Addr{}}
+	s := &surroundings{looked: true, sources: map[int]netip.Addr{}}
 	var err error
 	s.addresses, err = w.Addresses()
 	l.told("the host's addresses", err)
+	before := l.g.hosts.Load()
+	var came []int
 	for _, x := range l.copies() {
 		if a, err := w.Source(x.tunnel); err == nil {
 			s.sources[x.tunnel.Unit] = a
+			if old, had := before.source(x.tunnel.Unit); (!had || old != a) && before.looked {
+				came = append(came, x.tunnel.Unit)
+			}
 		}
 		under := w.Underlay(x.tunnel)
 		l.fault(x, under.Err)
@@ -159,6 +165,9 @@ func (l *lines) look() {
 		l.setMTU(x)
 	}
 	l.g.hosts.Store(s)
+	for _, unit := range came {
+		l.g.call(unit)
+	}
 }
 
 // follow makes each line what its children say: up with a working one, down without (product: routing follows).

@@ -94,3 +94,12 @@ func TestTwoGatewaysCarryTrafficAndStepAside(t *testing.T) {
 	}
 	wan.Stop()
 }
+
+func hasAll(s string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(s, p) {
+			return false
+		}
+	}
+	return true
+}

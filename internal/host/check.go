@@ -14,8 +14,9 @@ import (
 
 // Finding is one thing on the host that stands in the gateway's way: one sentence with the remedy.
 type Finding struct {
-	Fatal bool // the gateway, or a tunnel, cannot run; otherwise it runs and something will not work
-	Text  string
+	Fatal  bool   // the gateway, or that tunnel, cannot run; otherwise it runs and something will not work
+	Tunnel string // the only one that it concerns; empty: the gateway
+	Text   string
 }
 
 func (f Finding) String() string { return f.Text }
@@ -57,15 +58,16 @@ type checker struct {
 	root   string // of /proc and /dev
 	net    Network
 	holder func(netip.AddrPort) string
+	tunnel string // that is being looked at; empty: none
 	found  []Finding
 }
 
 func (c *checker) fatal(format string, args ...any) {
-	c.found = append(c.found, Finding{true, fmt.Sprintf(format, args...)})
+	c.found = append(c.found, Finding{true, c.tunnel, fmt.Sprintf(format, args...)})
 }
 
 func (c *checker) warn(format string, args ...any) {
-	c.found = append(c.found, Finding{false, fmt.Sprintf(format, args...)})
+	c.found = append(c.found, Finding{false, c.tunnel, fmt.Sprintf(format, args...)})
 }
 
 func (c *checker) run(tunnels []Tunnel) {
@@ -77,6 +79,7 @@ func (c *checker) run(tunnels []Tunnel) {
 		return
 	}
 	for _, t := range tunnels {
+		c.tunnel = t.Name
 		if c.source(t) {
 			c.underlay(t)
 			c.reversePath(t)
