@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// Bounds of early packets (protocol.md §1.2 K4 and K5).
+// Bounds of early packets (protocol.md §1.2 K4 and K5). A peer that answers IKE_AUTH sends at once: at 1,000 packets a second
+// eight packets were gone before a busy host had installed the SA. Half of the smallest replay window is what newer packets,
+// which do not wait for these, cannot push out of it.
 const (
-	parkPackets = 8       // an SPI
-	parkOctets  = 16384   // an SPI
-	parkAll     = 4 << 20 // octets in all
+	parkPackets = 32       // an SPI
+	parkOctets  = 48 << 10 // an SPI: so many packets of 1,500
+	parkAll     = 4 << 20  // octets in all
 	parkTime    = 500 * time.Millisecond
 )
 

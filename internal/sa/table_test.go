@@ -287,7 +287,7 @@ func TestEarlyPacketsWaitForTheirSAAndAreBounded(t *testing.T) {
 	table.Park(c.In, early(1, t0))
 	late := t0.Add(parkTime + time.Millisecond)
 	kept := 1
-	for i := range 12 {
+	for i := range parkPackets + 4 {
 		if larval, ok := table.Park(c.In, early(100+i, late)); !larval {
 			t.Fatal("not larval")
 		} else if ok {
