@@ -45,6 +45,7 @@ type Gateway interface {
 	RecoveryStats() runner.Stats
 	ClearRecovery(o sa.Owner) bool
 
-	// Order hands a command to IKE and waits for its end. An error: it was not taken, or ctx ended first.
+	// Order hands a command to IKE and waits for its end. An error: it was not taken, or ctx ended first (the error is that
+	// of ctx then, and the command goes on).
 	Order(ctx context.Context, o sa.Owner, c ike.Command) (ike.Outcome, error)
 }

@@ -45,7 +45,7 @@ func data(t testing.TB, v View) map[string]any {
 func TestTextOfOthersIsOneHarmlessLine(t *testing.T) {
 	for in, want := range map[string]string{
 		"vpn.example.net":                     "vpn.example.net",
-		"a b \"c\" é 漢":                        "a b \"c\" é 漢",
+		"a b \"c\" é 漢":                       "a b \"c\" é 漢",
 		"x\nIncident 1: healed":               "x?Incident 1: healed",
 		"\x1b[2J\x9b\u009b\u2028\u202e\u0000": "?[2J?????",
 		"\xff\xfe":                            "??",
