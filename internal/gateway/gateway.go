@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -48,13 +49,14 @@ type Gateway struct {
 	orders    orders
 	keys      *keyLog // nil: keys stay here
 
-	applying sync.Mutex // held over Apply
-	hurry    context.CancelFunc
-	hurried  context.Context
-	ran      atomic.Bool
-	stopping atomic.Bool // by Stop: lines go down in order
-	frozen   atomic.Bool
-	ended    chan struct{} // closed when Run has ended
+	applying  sync.Mutex  // held over Apply
+	hostConns []io.Closer // sockets of `logging host`; by New and Apply
+	hurry     context.CancelFunc
+	hurried   context.Context
+	ran       atomic.Bool
+	stopping  atomic.Bool // by Stop: lines go down in order
+	frozen    atomic.Bool
+	ended     chan struct{} // closed when Run has ended
 }
 
 var _ exec.Gateway = (*Gateway)(nil)
@@ -180,13 +182,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	logCtx, endLog := context.WithCancel(context.Background())
 	logged := make(chan struct{})
 	go func() { defer close(logged); g.sink.Run(logCtx, g.sub) }()
-	defer func() { endLog(); <-logged; g.flushLog() }()
+	defer func() { endLog(); <-logged; g.flushLog(); g.closeHosts() }()
 
+	g.bus.Publish(event.Restarted(g.now(), g.opt.Version))
+	g.engine.Start() // before the first packet is read: our own call must not look like one for its sake
 	parts.Go(func() { g.plane.Run(ctx) })
 	parts.Go(func() { g.runner.Run(ctx) })
 	parts.Go(func() { g.lines.run(ctx) })
-	g.bus.Publish(event.Restarted(g.now(), g.opt.Version))
-	g.engine.Start()
 	err := g.engine.Run(ctx)
 	if g.stopping.Load() {
 		g.lines.down()

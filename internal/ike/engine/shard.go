@@ -89,6 +89,7 @@ func (s *shard) run() {
 			return
 		case <-s.wake:
 		case m := <-s.mail:
+			s.doUrgent() // select picks at random: what is urgent goes first all the same
 			s.handle(m)
 		case <-timer.C:
 		}
