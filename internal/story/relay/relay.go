@@ -46,6 +46,7 @@ type Network struct {
 	dropped   atomic.Uint64 // by the drop rule
 	overflow  atomic.Uint64 // queue full
 	unclaimed atomic.Uint64 // to an address where nobody listens
+	late      atomic.Int64  // the longest time that a datagram was delivered after it was due, in nanoseconds
 	group     sync.WaitGroup
 }
 
@@ -63,7 +64,7 @@ func New(delay time.Duration) *Network {
 // Taps are added by one goroutine.
 func (n *Network) Tap(f func(Packet)) { add(&n.taps, f) }
 
-// TapExit adds an observer of the far end: it is called for each datagram that was handed to a port, from Run.
+// TapExit adds an observer of the far end: it is called from Run for each datagram as it is handed to a port.
 func (n *Network) TapExit(f func(Packet)) { add(&n.exits, f) }
 
 func add(to *atomic.Pointer[[]func(Packet)], f func(Packet)) {
@@ -96,6 +97,10 @@ func (n *Network) Drop(rule func(Packet) bool) {
 func (n *Network) Lost() (byRule, overflow, unclaimed uint64) {
 	return n.dropped.Load(), n.overflow.Load(), n.unclaimed.Load()
 }
+
+// Late is how long after its time a datagram was delivered at the worst, and begins anew: a measure of how busy the
+// machine was.
+func (n *Network) Late() time.Duration { return time.Duration(n.late.Swap(0)) }
 
 // Port is one attached documentation address and port: a loopback socket of the gateway's side and one of the relay's.
 type Port struct {
@@ -292,6 +297,7 @@ func (n *Network) Run(ctx context.Context) {
 				return
 			case <-timer.C:
 			}
+			n.late.Store(max(n.late.Load(), int64(time.Since(q.due)))) // Run alone writes, but for the reset
 			n.deliver(q.pkt)
 		}
 	}
@@ -309,11 +315,10 @@ func (n *Network) deliver(pkt Packet) {
 	putHeader(b, pkt.Src)
 	copy(b[header:], pkt.Payload)
 	pkt.At = time.Now()
+	show(&n.exits, pkt) // before anybody can answer it
 	if _, err := to.relay.WriteToUDPAddrPort(b, addrPortOf(to.mine)); err != nil {
 		n.unclaimed.Add(1) // closed between the look-up and the write
-		return
 	}
-	show(&n.exits, pkt)
 }
 
 // Close detaches every port and waits for the collectors.
