@@ -23,7 +23,8 @@ import (
 func (g *Gateway) build() error {
 	cfg := g.Config()
 	g.sub = g.bus.Subscribe(logRoom)
-	g.sink = logsink.New(g.sinkOptions(cfg))
+	g.sink = logsink.New(logsink.Options{Now: g.now, Console: g.opt.Console})
+	g.log(cfg)
 	g.lines = newLines(g)
 	g.table = sa.NewTable(sa.Options{
 		Note:      g.noted,
@@ -155,11 +156,11 @@ func (g *Gateway) acquire(unit int, p ip.Packet) {
 	g.engine.Post(o, ike.Acquire{TSLocal: []ike2.Selector{selectorOf(p, p.Src, p.SrcPort)}, TSRemote: []ike2.Selector{selectorOf(p, p.Dst, p.DstPort)}})
 }
 
-// call brings a tunnel up whose source address has just come, however long its pause still is: the interface came up.
+// call brings a tunnel up that has just got an address and a way to its peer, however long its pause still is.
 func (g *Gateway) call(unit int) {
 	o, ok := g.running.Load().owner[unit]
 	if ok && !g.frozen.Load() {
-		g.engine.Post(o, ike.Command{Verb: ike.VerbInitiate, Why: "the tunnel source has an address"})
+		g.engine.Post(o, ike.Command{Verb: ike.VerbInitiate, Why: "there is a way to the peer again"})
 	}
 }
 
@@ -177,19 +178,38 @@ func selectorOf(p ip.Packet, a netip.Addr, port uint16) ike2.Selector {
 func (g *Gateway) sinkOptions(cfg *policy.Config) logsink.Options {
 	l := cfg.Logging
 	o := logsink.Options{Hostname: cfg.Hostname, Size: l.Buffered, Session: l.Session, Console: g.opt.Console, Now: g.now}
-	o.Buffer, o.Terse, o.Trap = logsink.Level(l.Severity), logsink.Level(l.Console), logsink.Level(l.Trap)
+	o.Buffer, o.Terse = logsink.Level(l.Severity), logsink.Level(l.Console)
+	o.Monitor, o.Trap = logsink.Level(l.Monitor), logsink.Level(l.Trap)
 	for _, name := range l.Hosts {
-		if to, err := dialHost(name); err == nil {
-			o.Hosts = append(o.Hosts, logsink.Host{Name: name, To: to})
-		} else {
+		to, err := dialHost(name)
+		if err != nil {
 			g.bus.Publish(event.HostFailure(g.now(), "logging host "+name, err))
+			continue
 		}
+		o.Hosts = append(o.Hosts, logsink.Host{Name: name, To: to})
 	}
 	return o
 }
 
+// log makes the `logging` lines of cfg those in force, and lets go of the sockets of those before.
+func (g *Gateway) log(cfg *policy.Config) {
+	o := g.sinkOptions(cfg)
+	g.sink.Configure(o)
+	g.closeHosts()
+	for _, h := range o.Hosts {
+		g.hostConns = append(g.hostConns, h.To.(io.Closer))
+	}
+}
+
+func (g *Gateway) closeHosts() {
+	for _, c := range g.hostConns {
+		c.Close()
+	}
+	g.hostConns = nil
+}
+
 // dialHost makes a socket towards a syslog server; port 514 where none is named.
-func dialHost(name string) (io.Writer, error) {
+func dialHost(name string) (net.Conn, error) {
 	if !strings.Contains(name, ":") {
 		name = net.JoinHostPort(name, "514")
 	}

@@ -35,7 +35,8 @@ type line struct {
 	tunnel    *policy.Tunnel
 	device    Device
 	up        bool
-	recursive bool
+	stranded  bool // no way to the peer
+	recursive bool // the way led into a tunnel
 	since     time.Time
 	flaps     uint64
 	mtu       int
@@ -45,7 +46,6 @@ type line struct {
 
 // surroundings is what packet loops and IKE may ask of the host, as it was last looked at.
 type surroundings struct {
-	looked    bool // false: nothing is known yet
 	addresses []netip.Addr
 	sources   map[int]netip.Addr // by tunnel unit
 }
@@ -146,22 +146,24 @@ func (l *lines) down() {
 func (l *lines) look() {
 	w := l.g.world
 	l.told("the host's routes", w.Refresh())
-	s := &surroundings{looked: true, sources: map[int]netip.Addr{}}
+	s := &surroundings{sources: map[int]netip.Addr{}}
 	var err error
 	s.addresses, err = w.Addresses()
 	l.told("the host's addresses", err)
-	before := l.g.hosts.Load()
 	var came []int
 	for _, x := range l.copies() {
 		if a, err := w.Source(x.tunnel); err == nil {
 			s.sources[x.tunnel.Unit] = a
-			if old, had := before.source(x.tunnel.Unit); (!had || old != a) && before.looked {
-				came = append(came, x.tunnel.Unit)
-			}
 		}
 		under := w.Underlay(x.tunnel)
 		l.fault(x, under.Err)
-		l.setRecursive(x, under.Recursive)
+		if was := x.stranded; was && under.Err == nil {
+			came = append(came, x.tunnel.Unit)
+		}
+		x.stranded = under.Err != nil
+		// While the line is held down its routes are gone, and nothing leads into the tunnel any more: only another way to
+		// the peer ends it, or the line would flap.
+		l.setRecursive(x, under.Recursive || x.recursive && x.stranded)
 		l.setMTU(x)
 	}
 	l.g.hosts.Store(s)
@@ -170,10 +172,11 @@ func (l *lines) look() {
 	}
 }
 
-// follow makes each line what its children say: up with a working one, down without (product: routing follows).
+// follow makes each line what its children say: up with a working one and a way to the peer, down without, so that routing
+// follows.
 func (l *lines) follow() {
 	for _, x := range l.copies() {
-		up := l.g.table.Tunnel(x.tunnel.Unit).Up() && !x.recursive && !x.tunnel.Shutdown
+		up := l.g.table.Tunnel(x.tunnel.Unit).Up() && !x.stranded && !x.tunnel.Shutdown
 		if up {
 			l.setCost(x)
 		}

@@ -21,7 +21,7 @@ func (g *Gateway) Apply(cfg *policy.Config, tree *config.Tree, from, who string)
 	var errs []error
 	note := func(err error) { errs = append(errs, err) }
 
-	g.sink.Configure(g.sinkOptions(cfg))
+	g.log(cfg)
 	g.lines.turn.Lock()
 	note(g.world.Apply(cfg)) // twins first, as at the start
 	added := g.openTunnels(cfg, note)

@@ -23,6 +23,8 @@ type Config struct {
 	DPDDefault *DPD
 	// CookieChallenge is the number of half-open SAs from which cookies are asked (RFC 7296 §2.6); 0: our default.
 	CookieChallenge int
+
+	FreeID int // no peer ever had this number or a greater one (KeepIDs)
 }
 
 // Persistence is the `store persistence` line.
