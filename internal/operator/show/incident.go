@@ -123,7 +123,7 @@ func (v *Incident) facts(p *page) {
 	row("Last packet", "%s", fullStamp(v.Last))
 	if v.HealMS != nil {
 		row("Traffic back", "%s, after %d ms", fullStamp(v.TrafficBack), *v.HealMS)
-		row("Healed by", "%s, with %d IKE round trips", v.Healer, v.RoundTrips)
+		row("Healed by", "%s, with %s", v.Healer, count(v.RoundTrips, "IKE round trip"))
 	} else {
 		row("Traffic back", "not yet seen")
 	}

@@ -111,7 +111,7 @@ func (i *Interface) traffic(p *page, now time.Time) {
 	p.line("  Last input %s, output %s, output hang never", since(i.In.Last, now), since(i.Out.Last, now))
 	p.line("  Last clearing of \"show interface\" counters never")
 	if !i.Since.IsZero() {
-		p.line("  Last link flapped %s, %d changes of the line protocol", since(i.Since, now), i.Flaps)
+		p.line("  Last link flapped %s, line protocol changed %d times", since(i.Since, now), i.Flaps)
 	}
 	p.line("  Input queue: 0/0/0/0 (size/max/drops/flushes); Total output drops: %d", i.Out.Dropped)
 	p.line("  Queueing strategy: fifo")

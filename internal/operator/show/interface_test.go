@@ -30,7 +30,7 @@ func TestInterfaceHasTheLayoutOfIOS(t *testing.T) {
   Tunnel protection via IPSec (profile "GOLD")
   Last input 00:01:30, output 1d06h, output hang never
   Last clearing of "show interface" counters never
-  Last link flapped 03:00:00, 5 changes of the line protocol
+  Last link flapped 03:00:00, line protocol changed 5 times
   Input queue: 0/0/0/0 (size/max/drops/flushes); Total output drops: 6
   Queueing strategy: fifo
   Output queue: 0/0 (size/max)

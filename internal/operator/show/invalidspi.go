@@ -82,7 +82,7 @@ func (v *InvalidSPI) Text(w io.Writer) error {
 		packets += f.Packets
 		verdicts[f.Verdict]++
 	}
-	p.line("ESP without an SA: %s, %d packets; %d persistent, %d transient, %d of strangers", count(len(v.Flows), "flow"), packets,
+	p.line("ESP without an SA: %s, %s; %d persistent, %d transient, %d of strangers", count(len(v.Flows), "flow"), count(packets, "packet"),
 		verdicts[recovery.Persistent.String()], verdicts[recovery.Transient.String()], verdicts[recovery.Stranger.String()])
 	if len(v.Flows) == 0 {
 		return p.err

@@ -120,7 +120,7 @@ func (v *Recovery) head(p *page) {
 	p.line("%s, %s open, %s in 24 hours", count(len(v.Tunnels), "tunnel"), count(len(v.Open), "incident"), count(healed, "healing"))
 }
 
-func count(n int, what string) string {
+func count[N int | uint64](n N, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
@@ -133,12 +133,15 @@ func (v *Recovery) tunnels(p *page) {
 	}
 	p.line("\n%-12s %-16s %-5s %-12s %-10s %5s %11s %10s", "Tunnel", "Peer", "Line", "Recovery", "For", "Open", "Healed/24h", "Last heal")
 	for _, t := range v.Tunnels {
-		last := "-"
+		last, held := "-", "-"
 		if t.Healed24 > 0 {
 			last = fmt.Sprintf("%d ms", t.LastHeal)
 		}
+		if !t.Since.IsZero() { // else as it has been since the start
+			held = since(t.Since, v.now)
+		}
 		p.line("%-12s %-16s %-5s %-12s %-10s %5d %11d %10s", t.Tunnel, address(t.Peer), yesNo(t.LineUp, "up", "down"), t.State,
-			since(t.Since, v.now), t.Open, t.Healed24, last)
+			held, t.Open, t.Healed24, last)
 		t.more(p, v.detail)
 	}
 }

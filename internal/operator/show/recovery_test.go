@@ -46,7 +46,7 @@ func TestAnIncidentIsATimeline(t *testing.T) {
   First packet   May  6 2026 06:38:09.250 UTC
   Last packet    May  6 2026 06:38:11.250 UTC
   Traffic back   May  6 2026 06:38:10.500 UTC, after 1250 ms
-  Healed by      peer, with 1 IKE round trips
+  Healed by      peer, with 1 IKE round trip
   Closed         May  6 2026 06:38:14.250 UTC
   Packets lost   125
   Class          K7 TOMBSTONE: we had this SA and removed it
@@ -94,7 +94,11 @@ func TestTheShortFormListsTenHealings(t *testing.T) {
 	}
 }
 
-func TestAGatewayWithoutTunnelsSaysSo(t *testing.T) {
+func TestAGatewayWithoutTroubleSaysSo(t *testing.T) {
+	idle := &RecoverySource{Standings: []recovery.Standing{{Peer: "Tunnel3"}}}
+	if got := text(t, NewRecovery(busy(), idle, false)); !strings.HasSuffix(got, "\nTunnel3      203.0.113.20     up    Idle         -              0           0          -\n") {
+		t.Errorf("%s", got)
+	}
 	got := text(t, NewRecovery(&Snapshot{Now: now}, &RecoverySource{}, false))
 	if !strings.HasSuffix(got, "made never\n0 tunnels, 0 incidents open, 0 healings in 24 hours\n") {
 		t.Errorf("%s", got)
