@@ -128,6 +128,11 @@ func clearSPI(ctx context.Context, g Gateway, text string) error {
 
 // carryOut gives the orders and waits for their ends. Nothing is said of success, as in IOS.
 func carryOut(ctx context.Context, g Gateway, orders []order) error {
+	return carryOutAs(ctx, g, orders, failure)
+}
+
+// carryOutAs is carryOut with other words for what an end means; empty: the order did what it should.
+func carryOutAs(ctx context.Context, g Gateway, orders []order, tell func(ike.Outcome, error) string) error {
 	ctx, cancel := context.WithTimeout(ctx, clearWait)
 	defer cancel()
 	failures := make([]string, len(orders))
@@ -138,7 +143,7 @@ func carryOut(ctx context.Context, g Gateway, orders []order) error {
 		}
 		all.Go(func() {
 			outcome, err := g.Order(ctx, sa.Owner(o.peer.ID), o.command)
-			failures[i] = failure(outcome, err)
+			failures[i] = tell(outcome, err)
 		})
 	}
 	all.Wait()

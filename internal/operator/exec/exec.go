@@ -26,7 +26,7 @@ func With(g Gateway, words grammar.Glossary, more []cli.Command) (*cli.Table, er
 func Commands(g Gateway) []cli.Command {
 	r := &reader{g}
 	return slices.Concat(systemCommands(r), loggingCommands(r), ikeCommands(r), ipsecCommands(r), recoveryCommands(r),
-		interfaceCommands(r), platformCommands(r), clearCommands(g), debugCommands(g))
+		interfaceCommands(r), platformCommands(r), clearCommands(g), rekeyCommands(g), debugCommands(g))
 }
 
 type (

@@ -9,7 +9,7 @@ func glossary() grammar.Glossary {
 		"no": "Disable debugging functions", "no debug": "Debugging functions",
 
 		"crypto": "Encryption module", "show crypto ikev2": "Show IKEv2 information", "show crypto ipsec": "Show IPSEC policy",
-		"clear crypto ikev2": "Clear IKEv2 information",
+		"clear crypto ikev2": "Clear IKEv2 information", "crypto ikev2": "Act on IKEv2 SAs", "crypto ipsec": "Act on IPsec SAs",
 
 		"platform": "Show platform information", "hardware": "Hardware", "qfp": "Packet path (named as the Quantum Flow Processor)", "active": "Active instance",
 		"statistics": "Counters of everything", "feature": "Counters of one feature", "show platform hardware qfp active feature ipsec": "IPsec",
