@@ -22,10 +22,11 @@ const lostSPI = sa.SPI(0x7C41D9E2)
 
 // rig is an engine with one static peer, and the clock.
 type rig struct {
-	t   *testing.T
-	e   *Engine
-	now time.Time
-	out []Action
+	t      *testing.T
+	e      *Engine
+	now    time.Time
+	out    []Action
+	flight []Action // orders under way, where a test keeps them
 }
 
 func static() Owner {
@@ -119,6 +120,8 @@ func verbName(v ike.Verb) string {
 		return "Liveness"
 	case ike.VerbRekeyChild:
 		return "RekeyChild"
+	case ike.VerbClearIKE:
+		return "ClearIKE"
 	}
 	return fmt.Sprint("verb ", v)
 }

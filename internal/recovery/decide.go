@@ -157,14 +157,9 @@ func (e *Engine) climb(o *owner, todo []*incident) {
 
 // delete tells the peer that we do not have these SPIs (protocol.md §2.1 M1), and M2 where its profile asks for it.
 func (e *Engine) delete(o *owner, todo []*incident, why string) {
-	if at := o.budget.deleteAt(e.now, e.set.Deletes); !at.IsZero() {
-		o.retry = at
-		for _, i := range todo {
-			e.tell(i, "waiting", "the budget of Delete messages is used up")
-		}
+	if !e.mayDelete(o, todo) {
 		return
 	}
-	o.budget.deletes = append(o.budget.deletes, e.now)
 	todo = todo[:min(len(todo), maxBatch)]
 	e.act(o, Deleting, 0, todo, "Delete", why)
 	for _, i := range todo {
@@ -173,6 +168,22 @@ func (e *Engine) delete(o *owner, todo []*incident, why string) {
 			e.order(o, ike.VerbNotifySPI, i.Key.SPI, "the profile asks for notify-invalid-spi")
 		}
 	}
+}
+
+// mayDelete takes one Delete message from the owner's budget. An empty one is not the peer's fault: the pause does not
+// grow.
+func (e *Engine) mayDelete(o *owner, todo []*incident) bool {
+	at := o.budget.deleteAt(e.now, e.set.Deletes)
+	if at.IsZero() {
+		o.budget.deletes = append(o.budget.deletes, e.now)
+		return true
+	}
+	const why = "the budget of Delete messages is used up"
+	o.to(Backoff, e.now, at, why)
+	for _, i := range todo {
+		e.tell(i, "waiting", why)
+	}
+	return false
 }
 
 // strangeDelete is the protected path for SPIs that were never ours.
@@ -186,11 +197,9 @@ func (e *Engine) strangeDelete(o *owner, todo []*incident) {
 
 // rekey replaces a lost SPI without a gap: REKEY_SA names our inbound SPI, which the lost one was. IKE deletes it then.
 func (e *Engine) rekey(o *owner, todo []*incident) {
-	if at := o.budget.deleteAt(e.now, e.set.Deletes); !at.IsZero() {
-		o.retry = at
+	if !e.mayDelete(o, todo) {
 		return
 	}
-	o.budget.deletes = append(o.budget.deletes, e.now)
 	why := "live IKE SA with the peer, and no working child: spi is " + classWhy(todo[0])
 	e.act(o, Recreating, 0, todo[:1], "rekey of the lost SPI, then Delete", why)
 	e.order(o, ike.VerbRekeySPI, todo[0].Key.SPI, why)

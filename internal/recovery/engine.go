@@ -154,6 +154,7 @@ func (e *Engine) evidence(v Evidence) {
 	_, busy := o.busy(e.now)
 	f.judge(busy, o.t())
 	if !e.concerns(o, f, v, busy) {
+		e.await(o, v)
 		return
 	}
 	i := f.inc
@@ -181,6 +182,22 @@ func (e *Engine) concerns(o *owner, f *flow, v Evidence, busy bool) bool {
 		return o.ups > 0 && f.Verdict == Persistent && !busy && !e.now.Before(o.budget.strange)
 	}
 	return true
+}
+
+// await has an owner at rest wait for what may explain a finding that opens no incident: a second sighting, or the end
+// of a tombstone's grace. Silence ends it.
+func (e *Engine) await(o *owner, v Evidence) {
+	switch {
+	case o.state != Idle:
+		return
+	case v.class == Tombstone:
+		o.to(Watching, e.now, e.now.Add(freshFor), "packets on an SPI that was removed a moment ago are still expected: "+v.tomb.Why.String())
+	case v.class == NeverOurs && o.ups > 0:
+		o.to(Watching, e.now, e.now.Add(freshFor), "an SPI that we never issued, from the address of a live peer: acts if it is seen again")
+	default:
+		return
+	}
+	e.settle(o)
 }
 
 func (e *Engine) count(i *incident, v Evidence, busy bool) {
@@ -257,9 +274,7 @@ func (e *Engine) dismiss(o *owner) {
 		e.close(o, i, Unproven, "the peer is no longer configured")
 	}
 	if o.flight != nil {
-		for ref := range o.flight.refs {
-			delete(e.refs, ref)
-		}
+		e.disown(o)
 	}
 	e.wakes.set(o, time.Time{})
 }

@@ -30,7 +30,7 @@ func (e *Engine) told(n ike.Notice) {
 	case ike.IKEUp:
 		e.ikeUp(o, n)
 	case ike.IKEDown:
-		o.ups = max(o.ups-1, 0)
+		e.ikeGone(o, true)
 		delete(o.asking, n.IKE)
 		if n.Cause == sa.TombDPD {
 			o.dpdAt = n.At
@@ -89,10 +89,34 @@ func (e *Engine) ikeUp(o *owner, n ike.Notice) {
 		why += ", with INITIAL_CONTACT"
 	}
 	e.noteAll(o.open, "IKE SA up", why)
+	if n.InitialContact && n.ByCommand&RefTag == 0 {
+		e.yield(o)
+		return
+	}
 	if o.state == Backoff || o.state == Quarantined {
 		o.rung, o.alarm = 0, false
 		o.to(Idle, e.now, time.Time{}, "the peer has authenticated")
 	}
+}
+
+// yield gives up what we are doing: the peer has lost everything and begun anew, so that what it sent on is gone
+// (protocol.md §2.6). What our orders come to does not matter any more.
+func (e *Engine) yield(o *owner) {
+	const why = "the peer begins anew with INITIAL_CONTACT"
+	if o.state.flying() {
+		e.disown(o)
+		e.noteAll(o.flight.incs, "own actions cancelled", why)
+	}
+	o.rung, o.alarm, o.retry = 0, false, time.Time{}
+	o.to(Healing, e.now, e.now.Add(cleanFor), why)
+}
+
+// disown makes the orders under way nobody's: their ends are not waited for.
+func (e *Engine) disown(o *owner) {
+	for ref := range o.flight.refs {
+		delete(e.refs, ref)
+	}
+	clear(o.flight.refs)
 }
 
 // delivered: a packet of the owner was verified on a good SA. c is the child whose first packet it is; nil: one that

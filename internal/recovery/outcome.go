@@ -35,10 +35,7 @@ func (e *Engine) ended(v ike.Outcome) {
 
 // lostFlight ends a reaction whose Outcome never came.
 func (e *Engine) lostFlight(o *owner) {
-	for ref := range o.flight.refs {
-		delete(e.refs, ref)
-	}
-	clear(o.flight.refs)
+	e.disown(o)
 	e.backOff(o, o.flight.incs, 0, "an order to IKE had no end")
 }
 
@@ -51,16 +48,22 @@ func (e *Engine) landed(o *owner) {
 			i.RoundTrips = i.trips
 		}
 	}
+	if fl.closing {
+		e.ikeGone(o, false)
+		e.again(o, "the IKE SA is deleted")
+		return
+	}
 	detail := fl.worst.Detail
 	switch fl.worst.Result {
 	case 0:
+		o.putOff = putOff{}
 		e.succeeded(o, was)
 	case ike.NoIKE:
-		o.ups = 0
 		if was == Reauth {
 			e.backOff(o, fl.incs, 0, "the IKE SA ended while it was made: "+detail)
 			return
 		}
+		e.ikeGone(o, false)
 		o.budget.last = time.Time{} // nothing was sent
 		e.again(o, "there is no IKE SA with the peer after all")
 	case ike.TimedOut:
@@ -68,7 +71,7 @@ func (e *Engine) landed(o *owner) {
 			e.backOff(o, fl.incs, 0, "the peer does not answer IKE")
 			return
 		}
-		o.ups = max(o.ups-1, 0)
+		e.ikeGone(o, false)
 		e.again(o, "the IKE SA is dead: no answer to any retransmission")
 	case ike.Busy:
 		// Whatever is under way does the same; what is seen after it decides.
@@ -85,15 +88,42 @@ func (e *Engine) landed(o *owner) {
 	}
 }
 
-// refusedBy: the peer said no. TEMPORARY_FAILURE is worth another try soon (RFC 7296 §2.25), the others need a person.
-func (e *Engine) refusedBy(o *owner, detail string) {
-	if strings.Contains(detail, "TEMPORARY_FAILURE") {
-		o.to(Backoff, e.now, e.now.Add(5*time.Second+e.jitter(5*time.Second)), detail)
-		e.noteAll(o.flight.incs, "trying again in some seconds", detail)
+// ikeGone counts the end of one IKE SA once: its notice and the end of an order over it both tell, a moment apart and in
+// either order.
+func (e *Engine) ikeGone(o *owner, notice bool) {
+	if o.goneByNotice != notice && !o.goneAt.IsZero() && e.now.Sub(o.goneAt) < time.Second {
+		o.goneAt = time.Time{}
 		return
 	}
-	e.backOff(o, o.flight.incs, 0, "refused: "+detail)
-	e.giveUp(o, "refused: "+detail)
+	o.ups = max(o.ups-1, 0)
+	o.goneAt, o.goneByNotice, o.putOff = e.now, notice, putOff{}
+}
+
+// refusedBy: the peer said no. TEMPORARY_FAILURE is worth another try soon, and for some minutes; a peer that says nothing
+// else loses the IKE SA (RFC 7296 §2.25). All others need a person.
+func (e *Engine) refusedBy(o *owner, detail string) {
+	if !strings.Contains(detail, "TEMPORARY_FAILURE") {
+		e.backOff(o, o.flight.incs, 0, "refused: "+detail)
+		e.giveUp(o, "refused: "+detail)
+		return
+	}
+	if e.now.Sub(o.putOff.last) >= time.Minute {
+		o.putOff.since = e.now // another story
+	}
+	o.putOff.last = e.now
+	if e.now.Sub(o.putOff.since) >= putOffMost {
+		e.closeIKE(o, "the peer has put us off for minutes: "+detail)
+		return
+	}
+	o.to(Backoff, e.now, e.now.Add(5*time.Second+e.jitter(5*time.Second)), detail)
+	e.noteAll(o.flight.incs, "trying again in some seconds", detail)
+}
+
+// closeIKE deletes a live IKE SA over which nothing can be repaired. What then may begin another is decided anew.
+func (e *Engine) closeIKE(o *owner, why string) {
+	e.act(o, Deleting, o.flight.rung, o.flight.incs, "Delete of the IKE SA", why)
+	o.flight.closing = true
+	e.order(o, ike.VerbClearIKE, 0, why)
 }
 
 func (e *Engine) again(o *owner, why string) {

@@ -60,7 +60,12 @@ type flight struct {
 	trips int
 	moot  map[sa.SPI]bool
 	worst ike.Outcome // the first result that was neither OK nor moot; zero: none
+	// closing: it deletes the IKE SA.
+	closing bool
 }
+
+// putOff is a peer that says nothing but TEMPORARY_FAILURE.
+type putOff struct{ since, last time.Time }
 
 // owner is one machine.
 type owner struct {
@@ -71,17 +76,20 @@ type owner struct {
 	retry time.Time // a budget is free again then
 	since time.Time
 
-	ups      int // live IKE SAs
-	lastUps  map[isakmp.SPI]up
-	lastUp   up
-	children map[sa.SPI]child
-	asking   map[isakmp.SPI]time.Time // exchanges outstanding, since when
-	ended    time.Time                // the last exchange
-	srtt     time.Duration
-	offers   int       // exchanges that may have offered a child, since the start
-	childUps int       // of them, those that made one
-	dpdAt    time.Time // an IKE SA was found dead
-	noM2     bool      // the peer could not read a protected INVALID_SPI
+	ups          int       // live IKE SAs
+	goneAt       time.Time // one of them ended, and the second sign of it is awaited; zero: none is
+	goneByNotice bool      // what told first
+	putOff       putOff
+	lastUps      map[isakmp.SPI]up
+	lastUp       up
+	children     map[sa.SPI]child
+	asking       map[isakmp.SPI]time.Time // exchanges outstanding, since when
+	ended        time.Time                // the last exchange
+	srtt         time.Duration
+	offers       int       // exchanges that may have offered a child, since the start
+	childUps     int       // of them, those that made one
+	dpdAt        time.Time // an IKE SA was found dead
+	noM2         bool      // the peer could not read a protected INVALID_SPI
 
 	open   []*incident
 	flight *flight

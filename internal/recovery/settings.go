@@ -26,6 +26,7 @@ const (
 	firstPause     = time.Second
 	mostPause      = 5 * time.Minute
 	authPause      = time.Minute     // least pause after AUTHENTICATION_FAILED
+	putOffMost     = 3 * time.Minute // of TEMPORARY_FAILURE alone; then the IKE SA goes (RFC 7296 §2.25)
 	flightBound    = 5 * time.Minute // an order whose Outcome never comes
 	strangeShare   = 10              // K11 has a tenth of the budget
 )
