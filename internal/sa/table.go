@@ -56,6 +56,7 @@ type Table struct {
 	pending map[SPI]*pending  // guarded by mu: larval SPIs and their early packets
 	parked  int               // guarded by mu: octets of early packets in all
 	out     map[SPI]*Outbound // guarded by mu: by the inbound SPI of its child
+	sends   sending           // guarded by mu: of out
 	tombs   graveyard         // guarded by mu
 	keys    keyring           // guarded by mu
 }
@@ -65,7 +66,7 @@ func NewTable(opt Options) *Table {
 	if opt.Leaser == nil {
 		opt.Leaser = MemoryLeaser{}
 	}
-	t := &Table{opt: opt, pending: map[SPI]*pending{}, out: map[SPI]*Outbound{}}
+	t := &Table{opt: opt, pending: map[SPI]*pending{}, out: map[SPI]*Outbound{}, sends: sending{}}
 	for i := range t.in {
 		t.in[i].Store(&map[SPI]*Inbound{})
 		t.larval[i].Store(&map[SPI]struct{}{})
@@ -219,6 +220,7 @@ func (t *Table) installOutbound(c Child) error {
 		return errors.New("outbound half is installed already")
 	}
 	t.out[c.In] = out
+	t.sends.add(out)
 	t.tunnel(c.Tunnel).add(out)
 	return nil
 }
@@ -239,16 +241,14 @@ func (t *Table) remove(in SPI, o Owner, h Half, why TombReason, now time.Time) (
 		return t.abandon(in)
 	}
 	if out := t.out[in]; out != nil && out.Owner == o && h&OutboundHalf != 0 {
-		t.tunnel(out.Child.Tunnel).remove(out)
-		delete(t.out, in)
+		t.withdraw(out)
 	}
 	sa, ok := t.Lookup(in)
 	if !ok || sa.Owner != o || h&InboundHalf == 0 {
 		return 0, 0
 	}
 	if out := t.out[in]; out != nil { // never send on a pair whose other half is gone (D32)
-		t.tunnel(out.Child.Tunnel).remove(out)
-		delete(t.out, in)
+		t.withdraw(out)
 	}
 	t.publish(in, nil)
 	t.tombs.bury(Tombstone{SPI: in, Owner: o, Tunnel: sa.Child.Tunnel, IKE: sa.IKE, Remote: sa.Child.Remote,
@@ -256,16 +256,25 @@ func (t *Table) remove(in SPI, o Owner, h Half, why TombReason, now time.Time) (
 	return 0, 0
 }
 
+// withdraw takes an outbound half out of force. Callers hold mu.
+func (t *Table) withdraw(out *Outbound) {
+	t.tunnel(out.Child.Tunnel).remove(out)
+	t.sends.drop(out)
+	delete(t.out, out.Child.In)
+}
+
 // Move changes the outer endpoints of the child whose inbound SPI is in (RFC 7296 §2.23): keys, sequence numbers and
 // window stay, as a second Install would not let them. False: there is no such outbound half of o.
 func (t *Table) Move(in SPI, o Owner, local, remote netip.AddrPort) bool {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	out := t.out[in]
-	t.mu.Unlock()
 	if out == nil || out.Owner != o {
 		return false
 	}
+	t.sends.drop(out)
 	out.path.Store(&Path{local, remote})
+	t.sends.add(out)
 	return true
 }
 
