@@ -1,0 +1,39 @@
+// Command lockstep is the gateway and the tools around it. This package turns arguments into a subcommand and has no
+// logic of its own: each subcommand reads its flags and calls the package that does the work.
+package main
+
+import (
+	"io"
+	"os"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// stdio is what a subcommand reads and writes.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// Exit statuses, as every subcommand uses them.
+const (
+	exitOK     = 0
+	exitFailed = 1 // the work could not be done, or its answer is no
+	exitUsage  = 2 // the command line is wrong
+)
+
+// subcommand is a row of the table. usage is what stands behind the name; do gets the arguments behind it.
+type subcommand struct {
+	name, usage, summary string
+	do                   func(c subcommand, args []string, std stdio) int
+}
+
+func subcommands() []subcommand {
+	return []subcommand{
+		{"exec", "[-socket PATH] 'COMMAND'", "carry out one exec command on the running gateway", doExec},
+		{"shell", "[-socket PATH]", "interactive command line of the running gateway", doShell},
+		{"check", "[-host] FILE...", "parse and compile configurations; errors with line and column", doCheck},
+		{"diagnose", "[-json] [-config FILE]... FILE...", "verdicts from other devices' evidence (not yet)", notYet},
+		{"version", "", "version, commit, Go and algorithms", doVersion},
+	}
+}
