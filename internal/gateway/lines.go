@@ -40,6 +40,7 @@ type line struct {
 	since     time.Time
 	flaps     uint64
 	mtu       int
+	path      int // MTU of the way to the peer, octets; 0: not known
 	cost      steer.Encapsulation
 	fault     string // the last one that was told
 }
@@ -161,6 +162,7 @@ func (l *lines) look() {
 			came = append(came, x.tunnel.Unit)
 		}
 		x.stranded = under.Err != nil
+		l.setPath(x, under.MTU)
 		// While the line is held down its routes are gone, and nothing leads into the tunnel any more: only another way to
 		// the peer ends it, or the line would flap.
 		l.setRecursive(x, under.Recursive || x.recursive && x.stranded)
@@ -237,6 +239,12 @@ func (l *lines) setMTU(x *line) {
 	x.mtu = mtu
 	l.mu.Unlock()
 	l.g.plane.SetMTU(x.tunnel.Unit, mtu)
+}
+
+func (l *lines) setPath(x *line, mtu int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x.path = mtu
 }
 
 func (l *lines) setRecursive(x *line, recursive bool) {

@@ -92,6 +92,9 @@ func TestTwoGatewaysCarryTrafficAndStepAside(t *testing.T) {
 	if in, out := a.Interfaces()[0].In, a.Interfaces()[0].Out; in.Packets < 100 || out.Packets < 100 {
 		t.Errorf("interface counted %+v in, %+v out", in, out)
 	}
+	if i := a.Interfaces()[0]; i.PathMTU != 1500 || i.MTU < 1400 || i.MTU >= 1500 {
+		t.Errorf("path MTU %d, MTU %d", i.PathMTU, i.MTU)
+	}
 	wan.Stop()
 }
 

@@ -109,5 +109,5 @@ func (l *lines) describe(i *show.Interface) {
 	if x == nil {
 		return
 	}
-	i.LineUp, i.Recursive, i.Since, i.Flaps, i.MTU = x.up, x.recursive, x.since, x.flaps, x.mtu
+	i.LineUp, i.Recursive, i.Since, i.Flaps, i.MTU, i.PathMTU = x.up, x.recursive, x.since, x.flaps, x.mtu, x.path
 }
