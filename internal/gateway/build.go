@@ -55,6 +55,7 @@ func (g *Gateway) build() error {
 		Outcomes: g.outcome,
 		Drop:     func(why reason.Drop, n int) { g.plane.Count(why, 0) },
 		Moved:    g.installer.moved,
+		SendsOn:  g.table.SendsOn,
 		Source:   func(t *policy.Tunnel) (netip.Addr, bool) { return g.hosts.Load().source(t.Unit) },
 		Frozen:   g.opt.Frozen, Restored: g.opt.NoInitialContact, Tuning: g.opt.Tuning,
 	})

@@ -24,7 +24,7 @@ type Machine interface {
 	Record() Record
 }
 
-// Input is what can happen to a machine: Datagram, Tick, Done, Command, Traffic, Acquire, Reconfigured.
+// Input is what can happen to a machine: Datagram, Tick, Done, Command, Traffic, Hint, Acquire, Reconfigured.
 type Input interface{ input() }
 
 // Datagram is one IKE message (without the non-ESP marker) that arrived at Local from Remote.
@@ -96,6 +96,13 @@ type Traffic struct {
 	Remote netip.AddrPort
 }
 
+// Hint says that somebody at Remote claims, in the clear, to have no SA for packets on Out, which is the outbound SPI of the
+// child whose inbound one is In. It proves nothing: at most a liveness check comes of it (RFC 7296 §2.21.4).
+type Hint struct {
+	In, Out sa.SPI
+	Remote  netip.AddrPort
+}
+
 // Acquire asks for a child for a packet that found none: TSLocal and TSRemote are its exact selectors, zero Selector
 // slices mean "any" (an interface that came up).
 type Acquire struct {
@@ -111,6 +118,7 @@ func (Tick) input()         {}
 func (Done) input()         {}
 func (Command) input()      {}
 func (Traffic) input()      {}
+func (Hint) input()         {}
 func (Acquire) input()      {}
 func (Reconfigured) input() {}
 

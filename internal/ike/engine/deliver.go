@@ -27,6 +27,10 @@ func (e *Engine) Deliver(local, remote netip.AddrPort, msg []byte) bool {
 		}
 		return e.drop(why)
 	}
+	if inTheClear(h) {
+		e.hint(remote, msg)
+		return e.drop(reason.IKEUnauthenticated)
+	}
 	d := ike.Datagram{Local: local, Remote: remote, Bytes: msg}
 	if peer.IsFirst(h) {
 		if len(e.candidates(d)) == 0 {
@@ -59,14 +63,9 @@ func (e *Engine) judge(msg []byte) (isakmp.Header, reason.Drop) {
 	return h, reason.None
 }
 
-// unclaimed says what a message without an IKE SPI of ours is: an INFORMATIONAL in the clear is a hint that nobody has
-// vouched for, whatever its SPIs (RFC 7296 §1.5, §2.21.4); a first message with SPIi 0 is broken (§2.6).
+// unclaimed says what a message without an IKE SPI of ours is: a first message with SPIi 0 is broken (RFC 7296 §2.6).
 func unclaimed(h isakmp.Header) reason.Drop {
-	next := ike2.PayloadType(h.NextPayload)
-	switch {
-	case h.Exchange == isakmp.Informational && !h.Response() && next != ike2.PayloadSK && next != ike2.PayloadSKF:
-		return reason.IKEUnauthenticated
-	case h.Exchange == isakmp.IKESAInit && h.SPIi == 0:
+	if h.Exchange == isakmp.IKESAInit && h.SPIi == 0 {
 		return reason.IKEMalformed
 	}
 	return reason.IKEUnknownSPI

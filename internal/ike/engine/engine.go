@@ -30,6 +30,7 @@ type Engine struct {
 	workers                 sync.WaitGroup // of the pools
 
 	versions versionReplies
+	hints    hintBudget
 
 	applying sync.Mutex // held over Apply, Start and Freeze
 	started  bool       // guarded by applying

@@ -47,7 +47,7 @@ func (s *shard) stepped(en *entry, in ike.Input) (effects []ike.Effect) {
 // droppable inputs come again, or do without.
 func droppable(in ike.Input) bool {
 	switch in.(type) {
-	case ike.Datagram, ike.Traffic, ike.Acquire:
+	case ike.Datagram, ike.Traffic, ike.Hint, ike.Acquire:
 		return true
 	}
 	return false

@@ -70,6 +70,9 @@ type Options struct {
 	Drop     func(reason.Drop, int)                  // counts discarded messages; nil: nobody
 	Moved    func(ike.Moved)                         // the peer of a child has another endpoint; nil: nobody
 	Source   func(*policy.Tunnel) (netip.Addr, bool) // our address for a tunnel; nil: Tunnel.Source
+	// SendsOn finds the child that sends to an endpoint on an outbound SPI, for notifies in the clear; nil: they are not
+	// listened to.
+	SendsOn func(out sa.SPI, remote netip.AddrPort) (in sa.SPI, o sa.Owner, ok bool)
 
 	Shards  int                                           // 1..256; 0: as many as cores, at least 4
 	Mailbox int                                           // inputs that may wait for one shard; 0: 1024

@@ -52,6 +52,8 @@ type child struct {
 	removeAt  time.Time // grace: end
 	probed    time.Time // last rekey that an INVALID_SPI led to
 	recheckAt time.Time // an INVALID_SPI came while it was too young
+	heard     time.Time // last packet that was told of: notes are a second apart
+	doubted   bool      // a hint waits for a sign that the IKE SA lives
 	rekeys    int       // failed attempts to rekey it
 	why       sa.TombReason
 }

@@ -91,6 +91,7 @@ func (m *machine) setProbe() {
 // fresh takes an authenticated message that was not seen before.
 func (m *machine) fresh(d ike.Datagram) {
 	m.hear()
+	m.talked = m.now
 	m.notice(ike.Notice{Kind: ike.PeerAlive})
 	if m.up() && d.Local.IsValid() {
 		m.moveTo(d.Local, d.Remote)

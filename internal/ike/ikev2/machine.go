@@ -32,6 +32,8 @@ type machine struct {
 	remoteID policy.Identity
 
 	heard     time.Time // last authenticated fresh sign of the peer
+	talked    time.Time // the last of them that was an IKE message
+	hintedAt  time.Time // the last hint that was taken up
 	srtt      time.Duration
 	wantAt    time.Time     // when a tunnel without a child tries for one; zero: not at all
 	wantPause time.Duration // last wait of that kind
@@ -70,6 +72,8 @@ func (m *machine) Step(now time.Time, in ike.Input) []ike.Effect {
 		m.command(in)
 	case ike.Traffic:
 		m.traffic(in)
+	case ike.Hint:
+		m.hint(in)
 	case ike.Acquire:
 		m.acquire(in)
 	case ike.Reconfigured:

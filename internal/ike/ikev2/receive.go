@@ -71,10 +71,12 @@ func (m *machine) response(s *ikeSA, d ike.Datagram, h isakmp.Header) {
 	ps, why, err := m.open(s, d.Bytes)
 	if why != reason.None {
 		m.drop(why)
+		m.disowned(s, d, why)
 		return
 	}
 	m.fresh(d)
 	m.sample(s.send.Done(m.now))
+	m.probeDoubted()
 	if err != nil {
 		m.unreadable(s, err)
 		return

@@ -13,19 +13,19 @@ func (m *machine) traffic(t ike.Traffic) {
 	}
 	switch t.Kind {
 	case ike.FirstInbound:
-		m.hear()
+		m.hearOn(c)
 		m.notice(ike.Notice{Kind: ike.FirstInboundOK, In: c.spec.In, Out: c.spec.Out})
 		if c.state == receiving && !c.isLoser {
 			m.switchTo(c, 0, func(bool) {}) // RFC 7296 §2.8: the initiator is ready
 		}
 	case ike.Inbound:
-		m.hear()
+		m.hearOn(c)
 	case ike.SoftBytes, ike.SoftPackets, ike.SeqHigh:
 		m.rekeyChild(c, nil)
 	case ike.HardBytes:
 		m.hardVolume(c)
 	case ike.EndpointMoved:
-		m.hear()
+		m.hearOn(c)
 		m.moveTo(m.path.local, t.Remote)
 	case ike.Outbound:
 		// RFC 7296 §2.4: traffic that goes out while nothing comes in asks whether the peer lives.
@@ -54,6 +54,12 @@ func (m *machine) rekeying(c *child) bool {
 	return false
 }
 
+// hearOn notes a verified packet on c.
+func (m *machine) hearOn(c *child) {
+	m.hear()
+	c.heard = m.now
+}
+
 // invalidSPI takes a protected INVALID_SPI: the peer has no SA for packets of ours. By itself it changes nothing (RFC 7296
 // §2.21.4); the child is probed by a rekey, which an honest peer answers with CHILD_SA_NOT_FOUND if it is lost.
 func (m *machine) invalidSPI(spi sa.SPI) {
@@ -63,8 +69,8 @@ func (m *machine) invalidSPI(spi sa.SPI) {
 		return
 	}
 	m.debugf("Peer reports INVALID_SPI for %v", spi)
-	if m.now.Sub(c.spec.Created) < m.tune.Recheck {
-		c.recheckAt = c.spec.Created.Add(m.tune.Recheck) // it may still be installing
+	if ready := c.spec.Created.Add(max(m.tune.Recheck, 4*m.srtt)); m.now.Before(ready) {
+		c.recheckAt = ready // it may still be installing
 		return
 	}
 	m.probeByRekey(c)

@@ -112,6 +112,10 @@ func (p *Peer) Step(now time.Time, in ike.Input) []ike.Effect {
 		if s := p.owners[in.SPI]; s != nil {
 			p.feed(s, in)
 		}
+	case ike.Hint:
+		if s := p.owners[in.In]; s != nil {
+			p.feed(s, in)
+		}
 	case ike.Acquire:
 		p.acquire(in)
 	}
