@@ -3,7 +3,7 @@ GO       ?= go
 TOOL      = $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 5s
 
-.PHONY: test check fuzz bench packages
+.PHONY: test check fuzz bench interop lab packages
 
 test: packages
 	$(GO) vet ./...
@@ -25,8 +25,17 @@ fuzz:
 	    echo "fuzz $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg >/tmp/lockstep-fuzz.log 2>&1 || { cat /tmp/lockstep-fuzz.log; exit 1; }; \
 	  done; done
 
-bench:
+# As root BenchmarkHealAfterRestart is among them: our heal time, and strongSwan alone in our place for 45 seconds.
+bench: packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# Lockstep against strongSwan in network namespaces, case by case (root).
+interop: packages
+	$(GO) test -count=1 -v -timeout 20m ./internal/testing/lab ./internal/testing/interop
+
+# The tutorial's namespaces, with Lockstep and strongSwan in them, and a shell (root). Leaving the shell removes them.
+lab: packages
+	@scripts/lab.sh
 
 packages:
 	@scripts/packages.sh

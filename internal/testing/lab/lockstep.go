@@ -6,7 +6,9 @@ import (
 	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -25,11 +27,18 @@ var build struct {
 	err  error
 }
 
-// Binary builds cmd/lockstep and gives its path. Cleanup, in TestMain, removes it.
+// Binary builds cmd/lockstep and gives its path; LOCKSTEP_BINARY names one to be tested instead. Cleanup, in TestMain,
+// removes what was built.
 func Binary(t testing.TB) string {
 	t.Helper()
+	if given := os.Getenv("LOCKSTEP_BINARY"); given != "" {
+		return given
+	}
 	build.once.Do(func() {
 		if build.dir, build.err = os.MkdirTemp("", "lockstep-lab"); build.err != nil {
+			return
+		}
+		if build.err = lookAtSources(); build.err != nil {
 			return
 		}
 		out, err := exec.Command("go", "build", "-o", build.dir, "lockstep/cmd/lockstep").CombinedOutput()
@@ -42,6 +51,36 @@ func Binary(t testing.TB) string {
 	}
 	return filepath.Join(build.dir, "lockstep")
 }
+
+// lookAtSources makes the test's cached result depend on what the binary is made of: `go test` notes the files that a test
+// looks at, and not what programs that it runs do.
+func lookAtSources() error {
+	root, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	for !exists(filepath.Join(root, "go.mod")) {
+		if root == filepath.Dir(root) {
+			return errors.New("no go.mod above the test")
+		}
+		root = filepath.Dir(root)
+	}
+	for _, dir := range []string{"cmd", "internal"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && filepath.Ext(path) == ".go" {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	_, err = os.Stat(filepath.Join(root, "go.sum"))
+	return err
+}
+
+func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
 // Cleanup removes what Binary made.
 func Cleanup() {
@@ -102,10 +141,11 @@ func (g *Lockstep) NewState() {
 
 func (g *Lockstep) file(name string) string { return filepath.Join(g.dir, name) }
 
-// Start runs the gateway, which may have been killed or stopped before, and waits until it takes commands.
-func (g *Lockstep) Start() {
+// Start runs the gateway, which may have been killed or stopped before, and waits until it takes commands. flags, such as
+// "-frozen", come on top of those that name its files.
+func (g *Lockstep) Start(flags ...string) {
 	g.t.Helper()
-	g.Launch()
+	g.Launch(flags...)
 	Eventually(g.t, 10*time.Second, "lockstep's control socket", func() bool {
 		if !g.Running() {
 			g.t.Fatalf("lockstep ended at once:\n%s", g.Log())
@@ -116,9 +156,9 @@ func (g *Lockstep) Start() {
 }
 
 // Launch runs the gateway and waits for nothing.
-func (g *Lockstep) Launch() {
+func (g *Lockstep) Launch(flags ...string) {
 	g.t.Helper()
-	g.Process = g.ns.Start(g.bin, "run", "-c", g.file("config"), "-state", g.state, "-socket", g.sock, "-keylog", g.file("keys"))
+	g.Process = g.ns.Start(g.bin, append(g.RunArgs(), flags...)...)
 }
 
 // Try runs one exec command.
@@ -154,17 +194,24 @@ func (g *Lockstep) ExecJSON(command string, v any) {
 	}
 }
 
-// Subcommand runs `lockstep args…` in the gateway's namespace to its end, and gives its output and exit code.
-func (g *Lockstep) Subcommand(args ...string) (string, int) {
+// Subcommand runs `lockstep args…` in the gateway's namespace to its end, at most 20 seconds, and gives its output and exit
+// code. wrap are words before the program, such as those of setpriv; none is fine.
+func (g *Lockstep) Subcommand(wrap []string, args ...string) (string, int) {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	cmd := g.ns.Command(ctx, g.bin, args...)
+	words := append(append(append([]string(nil), wrap...), g.bin), args...)
+	cmd := g.ns.Command(ctx, words[0], words[1:]...)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		g.t.Fatal(err)
 	}
 	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// RunArgs are the arguments with which Launch runs the gateway.
+func (g *Lockstep) RunArgs() []string {
+	return []string{"run", "-c", g.file("config"), "-state", g.state, "-socket", g.sock, "-keylog", g.file("keys")}
 }
 
 // ConfigFile is the path of the configuration.

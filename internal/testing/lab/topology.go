@@ -53,6 +53,9 @@ func New(t testing.TB) *Lab {
 		side.gw.IP("route add default via " + AddrR.String() + " dev wan0 onlink")
 		side.gw.Sysctl("net.ipv4.conf.wan0.rp_filter", "0")
 		l.R.IP("address add " + AddrR.String() + "/32 dev " + side.rIface)
+		// One datagram a frame, as on a real wire: a veth passes on runs of datagrams (UDP_SEGMENT) as one, and so would captures.
+		side.gw.IP("link set dev wan0 gso_max_segs 1")
+		l.R.IP("link set dev " + side.rIface + " gso_max_segs 1")
 		l.R.IP("route add " + side.outer.String() + "/32 dev " + side.rIface)
 	}
 	return l
