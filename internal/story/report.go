@@ -1,0 +1,83 @@
+package story
+
+import "time"
+
+// Report is what a story came to. As JSON it is the last line of `lockstep demo -json`.
+type Report struct {
+	Story  string  `json:"story"`
+	Twin   string  `json:"sabotage,omitempty"`
+	OK     bool    `json:"ok"` // told to its end, and every claim held
+	Error  string  `json:"error,omitempty"`
+	Claims []Claim `json:"claims"`
+	// HealMS is from the first packet on a lost SPI that reached the gateway that came back last, to the first inner packet
+	// that came out of its tunnel; nil: none did.
+	HealMS *float64 `json:"heal_ms"`
+	// PacketsLost are those that reached it meanwhile and did not come out; nil: nothing crashed.
+	PacketsLost *int `json:"packets_lost"`
+	RoundTrips  int  `json:"round_trips"` // IKE exchanges that it ended in that time
+	// LateMS is by how much the network's own clock was late at the worst since then: a busy machine makes healing look
+	// slower than it is.
+	LateMS float64 `json:"late_ms"`
+}
+
+// Claim is one claim and what it came to.
+type Claim struct {
+	Claim string `json:"claim"`
+	Held  bool   `json:"held"`
+	Value string `json:"value"`
+
+	Kind string `json:"-"` // its first word
+	// Timing: it failed on how long something took, and on nothing else: a machine with other work may be why.
+	Timing bool `json:"-"`
+}
+
+// conclude measures the return of the gateway that came back last.
+func (st *stage) conclude() {
+	var last *site
+	var at time.Time
+	for _, s := range st.sites {
+		if o, ok := s.outage(); ok && o.restarted.After(at) && st.partner(s) != nil {
+			last, at = s, o.restarted
+		}
+	}
+	if last == nil {
+		return
+	}
+	m := st.measure(last)
+	st.report.LateMS = float64(st.net.Late()) / float64(time.Millisecond)
+	lost := m.lostIn()
+	st.report.PacketsLost = &lost
+	if m.healed() {
+		ms := float64(m.back.Sub(m.first)) / float64(time.Millisecond)
+		st.report.HealMS = &ms
+		st.report.RoundTrips = m.exchanges
+	}
+}
+
+// end says how it went.
+func (r *Report) end(err error) {
+	r.OK = err == nil
+	if err != nil {
+		r.Error = err.Error()
+	}
+	for _, c := range r.Claims {
+		r.OK = r.OK && c.Held
+	}
+	if r.Claims == nil {
+		r.Claims = []Claim{}
+	}
+}
+
+// OnTimeMS is what LateMS is below on a machine that has time for a story: what fails on times alone above it says more
+// about the machine than about the gateway.
+const OnTimeMS = 3
+
+// OnlyTiming says that nothing but times is wrong: worth a second try on a busy machine.
+func (r Report) OnlyTiming() bool {
+	for _, c := range r.Claims {
+		if !c.Held && !c.Timing {
+			return false
+		}
+	}
+	return !r.OK && r.Error == ""
+}

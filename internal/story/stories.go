@@ -1,0 +1,39 @@
+package story
+
+import (
+	"embed"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+//go:embed stories/*.txtar
+var files embed.FS
+
+// Names lists the stories, in alphabetical order.
+func Names() []string {
+	entries, err := files.ReadDir("stories")
+	if err != nil {
+		panic(err) // embedded
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, strings.TrimSuffix(e.Name(), ".txtar"))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Load reads the story of that name.
+func Load(name string) (*Story, error) {
+	if !slices.Contains(Names(), name) {
+		return nil, fmt.Errorf("there is no story %s: there are %s", name, strings.Join(Names(), ", "))
+	}
+	file := path.Join("stories", name+".txtar")
+	text, err := files.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(file, text)
+}
