@@ -55,6 +55,7 @@ type child struct {
 	heard     time.Time // last packet that was told of: notes are a second apart
 	doubted   bool      // a hint waits for a sign that the IKE SA lives
 	rekeys    int       // failed attempts to rekey it
+	besides   bool      // a fresh one was made, or tried, beside it
 	why       sa.TombReason
 }
 

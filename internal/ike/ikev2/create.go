@@ -141,6 +141,9 @@ func (t *createTask) replaceOld(m *machine, c *child) {
 		t.wish.old.heir = c
 		m.deleteChild(t.wish.old, sa.TombRekeyed, nil)
 		t.end(m, ike.OK, "")
+	case t.wish.instead != nil:
+		m.deleteChild(t.wish.instead, sa.TombRekeyed, nil)
+		t.end(m, ike.OK, "")
 	case t.wish.lost != 0:
 		if !m.enqueue(&deleteTask{orders: t.orders, spis: []sa.SPI{t.wish.lost}, why: sa.TombRekeyed, detail: "rekeyed"}) {
 			t.end(m, ike.OK, "rekeyed")
@@ -173,6 +176,12 @@ func (t *createTask) refused(m *machine, s *ikeSA, n *ike2.Notify) {
 		m.release(t.offer)
 		t.later(m, n)
 		return
+	case n.Kind == ike2.NoProposalChosen && t.wish.lost != 0:
+		t.notFound(m) // how peers of before RFC 5996 say CHILD_SA_NOT_FOUND (RFC 4718 §5.11.10)
+		return
+	case n.Kind == ike2.NoProposalChosen && old != nil && m.suspects(old):
+		t.beside(m)
+		return
 	}
 	m.childRefused(t.offer, n)
 	t.later(m, n)
@@ -199,6 +208,15 @@ func (t *createTask) notFound(m *machine) {
 		m.remove(t.wish.old, sa.TombPeerDeleted)
 	}
 	fresh := &createTask{orders: t.orders, wish: childWish{tsLocal: t.wish.tsLocal, tsRemote: t.wish.tsRemote}}
+	m.queue = append([]task{fresh}, m.queue...)
+}
+
+// beside makes a fresh child next to one that the peer may have lost and cannot say so (RFC 4718 §5.11.10); then the old
+// one goes.
+func (t *createTask) beside(m *machine) {
+	m.release(t.offer)
+	t.wish.old.besides = true
+	fresh := &createTask{orders: t.orders, wish: childWish{instead: t.wish.old}}
 	m.queue = append([]task{fresh}, m.queue...)
 }
 

@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,6 +17,7 @@ import (
 type childWish struct {
 	first             bool            // in IKE_AUTH
 	old               *child          // rekey of this one
+	instead           *child          // a fresh one for this one, which goes then
 	lost              sa.SPI          // rekey of this inbound SPI, which we do not have any more; 0: none
 	tsLocal, tsRemote []ike2.Selector // of the packet that wants it, put in front (RFC 7296 §2.9); empty: none
 	forPacket         bool            // nobody else wants it: a child that carries the packet will do
@@ -41,8 +43,8 @@ func (m *machine) offerChild(w childWish) (*childOffer, error) {
 		return nil, errors.New("no transform set is configured")
 	}
 	o := &childOffer{childWish: w, wishLocal: m.cfg.tsLocal(), wishRemote: m.cfg.tsRemote()}
-	if w.old != nil && len(w.old.wishLocal) > 0 {
-		o.wishLocal, o.wishRemote = w.old.wishLocal, w.old.wishRemote
+	if before := cmp.Or(w.old, w.instead); before != nil && len(before.wishLocal) > 0 {
+		o.wishLocal, o.wishRemote = before.wishLocal, before.wishRemote
 	}
 	if !w.first {
 		if o.ni = m.nonce(); o.ni == nil {

@@ -76,6 +76,11 @@ func (m *machine) invalidSPI(spi sa.SPI) {
 	m.probeByRekey(c)
 }
 
+// suspects says that a rekey of c under way is to find out whether the peer still has c.
+func (m *machine) suspects(c *child) bool {
+	return !c.besides && !c.probed.IsZero() && m.now.Sub(c.probed) < probeGap
+}
+
 func (m *machine) probeByRekey(c *child) {
 	if !c.probed.IsZero() && m.now.Sub(c.probed) < probeGap {
 		return
