@@ -32,6 +32,7 @@ func subcommands() []subcommand {
 	return []subcommand{
 		{"exec", "[-socket PATH] 'COMMAND'", "carry out one exec command on the running gateway", doExec},
 		{"shell", "[-socket PATH]", "interactive command line of the running gateway", doShell},
+		{"demo", "[-json] [-list] [-sabotage NAME] [STORY]", "tell a built-in story: a fault, its healing, and claims about it", demo},
 		{"check", "[-host] FILE...", "parse and compile configurations; errors with line and column", doCheck},
 		{"diagnose", "[-json] [-config FILE]... FILE...", "verdicts from other devices' evidence (not yet)", notYet},
 		{"version", "", "version, commit, Go and algorithms", doVersion},
