@@ -3,10 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 
 	"lockstep/internal/config"
+	"lockstep/internal/gateway"
 	"lockstep/internal/host"
 	"lockstep/internal/policy"
 )
@@ -71,7 +71,7 @@ func count(n int, what string) string {
 // fits prints what is in the configuration's way on this host, and reports whether it can run.
 func fits(cfg *policy.Config, std stdio) bool {
 	can := true
-	for _, f := range host.Check(hostTunnels(cfg)) {
+	for _, f := range host.Check(gateway.HostTunnels(cfg)) {
 		kind := "warning"
 		if f.Fatal {
 			kind, can = "error", false
@@ -79,22 +79,4 @@ func fits(cfg *policy.Config, std stdio) bool {
 		fmt.Fprintf(std.out, "host: %s: %s\n", kind, f)
 	}
 	return can
-}
-
-// hostTunnels are the tunnels that will run, as package host knows them.
-func hostTunnels(cfg *policy.Config) []host.Tunnel {
-	var out []host.Tunnel
-	for _, t := range cfg.Tunnels {
-		if t.Shutdown {
-			continue
-		}
-		var routes []netip.Prefix
-		for _, r := range cfg.Routes {
-			if r.Tunnel == t.Unit {
-				routes = append(routes, r.Prefix)
-			}
-		}
-		out = append(out, host.Tunnel{Name: t.Name(), SourceIF: t.SourceIF, Source: t.Source, Destination: t.Destination, Routes: routes})
-	}
-	return out
 }

@@ -30,11 +30,13 @@ type subcommand struct {
 
 func subcommands() []subcommand {
 	return []subcommand{
+		{"run", "-c FILE [-state DIR] [-socket PATH]", "run the gateway in the foreground", runGateway},
 		{"exec", "[-socket PATH] 'COMMAND'", "carry out one exec command on the running gateway", doExec},
 		{"shell", "[-socket PATH]", "interactive command line of the running gateway", doShell},
 		{"demo", "[-json] [-list] [-sabotage NAME] [STORY]", "tell a built-in story: a fault, its healing, and claims about it", demo},
 		{"check", "[-host] FILE...", "parse and compile configurations; errors with line and column", doCheck},
 		{"diagnose", "[-json] [-config FILE]... FILE...", "verdicts from other devices' evidence (not yet)", notYet},
+		{"uninstall", "[-n]", "remove what a stopped gateway left on the host: interfaces, blackhole routes, rules", uninstall},
 		{"version", "", "version, commit, Go and algorithms", doVersion},
 	}
 }
