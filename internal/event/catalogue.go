@@ -34,7 +34,7 @@ var (
 		"An ESP packet came with an SPI that no SA has. Once for a flow it is the transient of a rekey; again for the same flow and SPI, the SAs of both ends are out of step.",
 		"See show crypto recovery."}
 	recoveryStarted = Entry{"CRYPTO", Notification, "RECOVERY_STARTED", Unlimited,
-		"Recovery acts on an SPI that we do not have; the text says what it does and why.", "None."}
+		"Recovery acts on an SPI that we do not have, or on an SA on which nothing comes back; the text says what it does and why.", "None."}
 	recoveryHealed = Entry{"CRYPTO", Notification, "RECOVERY_HEALED", Unlimited,
 		"Traffic of the peer arrives on a good SA again. Milliseconds run from the first packet on the lost SPI.",
 		"If it recurs, look for the cause: recovery does not remove it."}
@@ -43,6 +43,12 @@ var (
 	recoveryRecurring = Entry{"CRYPTO", Error, "RECOVERY_RECURRING", Unlimited,
 		"One peer had to be healed three times in 24 hours, or twice of the same cause: recovery masks a cause that stays.",
 		"Debug crypto ikev2 and crypto ipsec at both ends; see show crypto recovery detail."}
+	recoveryOneWay = Entry{"CRYPTO", Notification, "RECOVERY_ONE_WAY", Unlimited,
+		"We send on an SA and nothing comes back, although the peer answers IKE and a fresh SA changed nothing: as for video or syslog.",
+		"None if the traffic of that tunnel goes one way by nature; else look at the routes and filters behind the peer."}
+	peerFault = Entry{"CRYPTO", Warning, "PEER_FAULT", PerFlowMinute,
+		"The peer has a published defect; the text has its number, how it showed, and what we do about it from now on.",
+		"Update the peer's software; see docs/peers.md."}
 	restarted = Entry{"SYS", Notification, "RESTART", Unlimited,
 		"The gateway has started.", "If nobody asked for it, see why it ended before."}
 	configured = Entry{"SYS", Notification, "CONFIG_I", Unlimited,
@@ -79,7 +85,7 @@ var (
 
 // Catalogue lists every kind of message.
 func Catalogue() []Entry {
-	return []Entry{invSPI, recoveryStarted, recoveryHealed, recoveryGaveUp, recoveryRecurring, lineProtocol, recursiveTunnel,
+	return []Entry{invSPI, recoveryStarted, recoveryHealed, recoveryGaveUp, recoveryRecurring, recoveryOneWay, peerFault, lineProtocol, recursiveTunnel,
 		restarted, configured, hostFailure, suppressed, keysExported,
 		ikeStatus, ikeAuth, ikeProposal, ikeSelectors, ikeInstall, ikeSyntax, ikeInternal}
 }

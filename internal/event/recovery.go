@@ -15,6 +15,24 @@ func RecoveryRecurring(at time.Time, tunnel string, peer netip.Addr, what, cause
 	return r
 }
 
+// PeerFault tells of a fault of the peer's implementation that was met: by which published defect it is known, how it
+// showed, and what we do about it from now on.
+func PeerFault(tunnel string, peer netip.AddrPort, defect, what, remedy string) Record {
+	r := peerFault.record(time.Time{}, fmt.Sprintf("%s: peer %v %s (%s): %s. Update the peer's software", tunnel, peer.Addr(), what, defect, remedy),
+		slog.String("tunnel", tunnel), slog.String("defect", defect))
+	r.Peer, r.RateKey = peer.Addr(), defect+" "+peer.Addr().String()
+	return r
+}
+
+// RecoveryOneWay tells that nothing comes back from a peer that is alive and has the SA: traffic of that tunnel goes one way.
+// It is looked at again at next.
+func RecoveryOneWay(at time.Time, tunnel string, peer netip.Addr, what string, next time.Time) Record {
+	r := recoveryOneWay.record(at, fmt.Sprintf("%s: peer %v: %s; looked at again at %s", tunnel, peer, what, next.Format(time.DateTime)),
+		slog.String("tunnel", tunnel), slog.Time("next", next))
+	r.Peer = peer
+	return r
+}
+
 // RecoveryDebug is one line of `debug crypto recovery`. incident 0: it belongs to none.
 func RecoveryDebug(at time.Time, tunnel string, peer netip.Addr, incident uint64, what, why string) Record {
 	text := fmt.Sprintf("RECOVERY:(%s, peer %v): %s (%s)", tunnel, peer, what, why)

@@ -133,7 +133,7 @@ func (g *Gateway) notice(n ike.Notice) {
 var trafficKinds = map[sa.NoteKind]ike.TrafficKind{
 	sa.NoteFirstInbound: ike.FirstInbound, sa.NoteSoftBytes: ike.SoftBytes, sa.NoteSoftPackets: ike.SoftPackets,
 	sa.NoteHardBytes: ike.HardBytes, sa.NoteSeqHigh: ike.SeqHigh, sa.NoteInbound: ike.Inbound, sa.NoteEndpointMoved: ike.EndpointMoved,
-	sa.NoteOutbound: ike.Outbound,
+	sa.NoteOutbound: ike.Outbound, sa.NoteReplayStuck: ike.ReplayStuck,
 }
 
 // noted takes what the packet path saw of a child, while it holds it: it only posts.

@@ -86,6 +86,7 @@ const (
 	EndpointMoved                        // an authenticated fresh packet came from Remote (RFC 7296 §2.23)
 	Inbound                              // proof of life: authenticated ESP since the last such note (at most one a second)
 	Outbound                             // ESP was sent since the last such note (at most one a second)
+	ReplayStuck                          // Value packets came, all of them below the replay window (protocol.md D24)
 )
 
 // Traffic is a note from the data plane about the child whose inbound SPI is SPI.
@@ -216,6 +217,9 @@ const (
 	ChildDown      //
 	PeerAlive      // an authenticated fresh IKE message
 	FirstInboundOK // Traffic FirstInbound was seen for In
+	ChildSilent    // we have been sending on Out since Since, and nothing came on In; again while it lasts
+	ChildReplays   // Count packets came on In, all of them below its replay window; again while it lasts
+	ChildHeard     // a packet was verified on In, of which one of the two before was told
 )
 
 // Notice is told to the recovery runner and to publishers of status.
@@ -230,6 +234,8 @@ type Notice struct {
 	Initiator      bool
 	Cause          sa.TombReason // of ChildDown and IKEDown
 	SRTT           time.Duration // measured on IKE exchanges; 0: not known
+	Since          time.Time     // of ChildSilent
+	Count          uint64        // of ChildReplays
 	// ByCommand is the Ref of the command that led to it; 0: none (start-up, peer, traffic).
 	ByCommand uint64
 }
@@ -271,6 +277,19 @@ type Env struct {
 	Config   func() *policy.Config
 }
 
+// Quirks are faults of a peer's implementation that we have met, each with the time since when (docs/peers.md). They outlive
+// IKE SAs: who makes the machines of one peer keeps them, and the machines write them. Zero: not met.
+type Quirks struct {
+	// NoM2: it answers INVALID_SPI with INVALID_SYNTAX, which costs the IKE SA (CSC..40554). It is sent none.
+	NoM2 time.Time
+	// AvoidFF: nothing comes on an SPI that begins with 0xFF (CSCvp16730). It is offered none.
+	AvoidFF time.Time
+	// HoldSwitch: it deletes a new SA whose first packet came before it was ready (CSCvn31824, CSCvx23833). We send on a new
+	// SA when it does, or after Hold.
+	HoldSwitch time.Time
+	Hold       time.Duration
+}
+
 // Record is what the store keeps of an IKE SA and its children. It holds keys: only the store may read it.
 type Record struct {
 	IKE      isakmp.SPI
@@ -299,6 +318,7 @@ type Status struct {
 	Children                         []ChildStatus
 	SRTT                             time.Duration
 	LastDown                         string
+	Quirks                           Quirks // of the peer
 }
 
 // ChildStatus is the control plane's view of one child.
@@ -313,4 +333,5 @@ type ChildStatus struct {
 	Encap             sa.Encap
 	Initiator         bool
 	PFSGroup          uint16
+	SilentSince       time.Time // we send since then, and nothing comes; zero: something came, or we do not send
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"lockstep/internal/reason"
 	"lockstep/internal/wire/ike2"
@@ -219,5 +220,71 @@ func TestSelectorsOfAnyPacketDecideLikeTheOthers(t *testing.T) {
 	}
 	if !widest([]ike2.Selector{ike2.SelectorFromPrefix(netip.MustParsePrefix("::/0"))}, 128) {
 		t.Error("::/0 is not every IPv6 packet")
+	}
+}
+
+func TestASenderWhoseNumbersWentBackIsToldOf(t *testing.T) {
+	var notes []Note
+	table := installed(t, Options{Note: func(n Note) {
+		if n.Kind == NoteReplayStuck {
+			notes = append(notes, n)
+		}
+	}}, child(0x100, 0x200))
+	there := installed(t, Options{}, mirror(child(0x100, 0x200)))
+	out := there.out[0x200]
+	in, _ := table.Lookup(0x100)
+	send := func(seq uint64, at time.Duration) reason.Drop {
+		_, why := open(in, seal(t, out, seq, 4, inner("10.2.0.1:1", "10.1.0.1:2", 10)), t0.Add(at))
+		return why
+	}
+	if why := send(5000, 0); why != reason.None {
+		t.Fatal(why)
+	}
+	for i := range 15 { // restored with a number of before
+		if why := send(uint64(1000+i), time.Second+time.Duration(i)*time.Second); why != reason.ReplayOld {
+			t.Fatal(why)
+		}
+	}
+	if len(notes) != 0 {
+		t.Fatalf("told after 15 packets: %v", notes)
+	}
+	send(1015, 16*time.Second)
+	if len(notes) != 1 || notes[0].Value != 16 || notes[0].SPI != 0x100 || notes[0].Owner != 3 {
+		t.Fatalf("notes %+v", notes)
+	}
+	for i := range 1000 { // not for each packet
+		send(uint64(1016+i), 16*time.Second+time.Duration(i)*10*time.Millisecond)
+	}
+	if len(notes) != 1 {
+		t.Errorf("%d notes in ten seconds", len(notes))
+	}
+	send(3000, 27*time.Second)
+	if len(notes) != 2 {
+		t.Errorf("%d notes: it lasts", len(notes))
+	}
+	if why := send(5001, 28*time.Second); why != reason.None { // a good one ends it
+		t.Fatal(why)
+	}
+	for i := range 15 {
+		send(uint64(3001+i), 60*time.Second+time.Duration(i)*time.Millisecond)
+	}
+	if len(notes) != 2 {
+		t.Errorf("%d notes: reordered packets between good ones", len(notes))
+	}
+}
+
+func TestDuplicatesAndShortReorderingAreNoSenderGoneBack(t *testing.T) {
+	told := false
+	table := installed(t, Options{Note: func(n Note) { told = told || n.Kind == NoteReplayStuck }}, child(0x100, 0x200))
+	there := installed(t, Options{}, mirror(child(0x100, 0x200)))
+	in, _ := table.Lookup(0x100)
+	for i := range 200 { // the same packet again and again, a minute long
+		open(in, seal(t, there.out[0x200], 7000, 4, inner("10.2.0.1:1", "10.1.0.1:2", 10)), t0.Add(time.Duration(i)*300*time.Millisecond))
+	}
+	for i := range 200 { // a burst of old ones within a second
+		open(in, seal(t, there.out[0x200], uint64(100+i), 4, inner("10.2.0.1:1", "10.1.0.1:2", 10)), t0.Add(2*time.Minute+time.Duration(i)*time.Millisecond))
+	}
+	if told {
+		t.Error("taken for a sender that went back")
 	}
 }

@@ -27,7 +27,8 @@ const (
 	NoteSeqHigh
 	NoteInbound // a packet verified since the last such note
 	NoteEndpointMoved
-	NoteOutbound // a packet was sent since the last such note
+	NoteOutbound    // a packet was sent since the last such note
+	NoteReplayStuck // Value packets came, none of them above the replay window's lower end
 )
 
 // Note is about the child whose inbound SPI is SPI.
@@ -79,6 +80,7 @@ type Inbound struct {
 	alive  time.Time      // last NoteInbound
 	moved  netip.AddrPort // last endpoint told
 	inner  ip.Packet      // what the last good packet held
+	below  behind         // the window, since the last good packet
 	told   [NoteEndpointMoved + 1]bool
 	row    row
 	wide4  bool // every IPv4 packet is within the selectors, wide6: every IPv6 one; never changes
@@ -87,6 +89,19 @@ type Inbound struct {
 	top    atomic.Uint64 // of the window, for show
 	counts counts
 }
+
+// behind counts packets of a sender whose sequence numbers have gone back (protocol.md D24). One that verifies ends it.
+type behind struct {
+	packets uint64
+	since   time.Time // the first of them
+	told    time.Time // last NoteReplayStuck
+}
+
+const (
+	stuckPackets = 16               // reordering leaves fewer without a good one between them
+	stuckFor     = 3 * time.Second  // so long nothing verified
+	stuckEvery   = 10 * time.Second // between two notes
+)
 
 func newInbound(c Child) (*Inbound, error) {
 	opener, err := suite.NewOpener(c.Cipher, c.KeyIn.Reveal(), uint32(c.In), c.ESN)
@@ -177,7 +192,7 @@ func (in *Inbound) open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte,
 	high := in.window.SeqHigh(low, in.ESN)
 	seq := uint64(high)<<32 | uint64(low)
 	if in.ReplayWindow > 0 && !in.window.Check(seq) {
-		return nil, in.replayed(seq)
+		return nil, in.replayed(seq, now)
 	}
 	payload, next, err := in.opener.Open(pkt, high)
 	switch {
@@ -190,23 +205,38 @@ func (in *Inbound) open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte,
 	}
 	newest := seq > in.window.Top()
 	if !in.window.Accept(seq) && in.ReplayWindow > 0 {
-		return nil, in.replayed(seq)
+		return nil, in.replayed(seq, now)
 	}
 	in.verified(from, newest, now)
 	return in.judge(payload, next)
 }
 
-func (in *Inbound) replayed(seq uint64) reason.Drop {
-	if in.window.Top() >= uint64(in.window.Size()) && seq <= in.window.Top()-uint64(in.window.Size()) {
-		return reason.ReplayOld
+func (in *Inbound) replayed(seq uint64, now time.Time) reason.Drop {
+	if in.window.Top() < uint64(in.window.Size()) || seq > in.window.Top()-uint64(in.window.Size()) {
+		return reason.ReplayDuplicate
 	}
-	return reason.ReplayDuplicate
+	in.fellBehind(now)
+	return reason.ReplayOld
+}
+
+// fellBehind tells of a sender that comes with old sequence numbers alone. Anybody can replay old packets, so it is a reason
+// to ask over IKE and no more.
+func (in *Inbound) fellBehind(now time.Time) {
+	b := &in.below
+	if b.packets++; b.packets == 1 {
+		b.since = now
+	}
+	if b.packets >= stuckPackets && now.Sub(b.since) >= stuckFor && now.Sub(b.told) >= stuckEvery {
+		b.told = now
+		in.tell(Note{Kind: NoteReplayStuck, Value: b.packets, At: now})
+	}
 }
 
 // verified tells IKE what an authentic packet shows. An endpoint is learned only from the newest packet: a replayed or
 // delayed one must not move it (RFC 7296 §2.23).
 func (in *Inbound) verified(from netip.AddrPort, newest bool, now time.Time) {
 	in.row.last = now.UnixNano()
+	in.below.packets = 0
 	if !in.seen {
 		in.seen, in.alive = true, now
 		in.tell(Note{Kind: NoteFirstInbound, At: now})

@@ -97,7 +97,7 @@ type v2 struct{ s *shard }
 
 func (v v2) config(st peer.Start) ikev2.Config {
 	e := v.s.e
-	return ikev2.Config{Env: st.Env, Peer: st.Peer, Local: st.Local, Remote: st.Remote, InitialContact: st.InitialContact,
+	return ikev2.Config{Env: st.Env, Peer: st.Peer, Local: st.Local, Remote: st.Remote, InitialContact: st.InitialContact, Quirks: st.Quirks,
 		NextID: e.newID, Encap: e.plan.Load().config.Encap, Tuning: e.opt.Tuning}
 }
 

@@ -48,14 +48,19 @@ type child struct {
 	hasOut    bool   // the outbound half is installed
 	rekeyAt   time.Time
 	hardAt    time.Time
-	switchAt  time.Time // receiving: latest time to send on it
-	removeAt  time.Time // grace: end
-	probed    time.Time // last rekey that an INVALID_SPI led to
-	recheckAt time.Time // an INVALID_SPI came while it was too young
-	heard     time.Time // last packet that was told of: notes are a second apart
-	doubted   bool      // a hint waits for a sign that the IKE SA lives
-	rekeys    int       // failed attempts to rekey it
-	besides   bool      // a fresh one was made, or tried, beside it
+	switchAt  time.Time   // receiving: latest time to send on it
+	removeAt  time.Time   // grace: end
+	probed    time.Time   // last rekey that an INVALID_SPI led to
+	recheckAt time.Time   // an INVALID_SPI came while it was too young
+	heard     time.Time   // last packet that was told of: notes are a second apart
+	doubted   bool        // a hint waits for a sign that the IKE SA lives
+	speech    speech      // what was sent since something last came
+	spokeEver bool        // a packet was sent on it
+	replays   bool        // ReplayStuck was noted since something last came
+	switched  time.Time   // we send on it since then
+	held      *heldSwitch // the switch waits for the peer; nil: it does not
+	rekeys    int         // failed attempts to rekey it
+	besides   bool        // a fresh one was made, or tried, beside it
 	why       sa.TombReason
 }
 
@@ -151,6 +156,10 @@ func (m *machine) bringUp(c *child, ref uint64, then func(ok bool)) {
 				then(false)
 				return
 			}
+			if m.holds() {
+				m.hold(c, ref, then)
+				return
+			}
 			m.switchTo(c, ref, then)
 		})
 	})
@@ -178,6 +187,9 @@ func (m *machine) stillborn(c *child, err error) bool {
 // switchTo installs the outbound half, after which the tunnel sends on c. What is emitted meanwhile queues behind it.
 func (m *machine) switchTo(c *child, ref uint64, then func(ok bool)) {
 	c.switchAt = time.Time{}
+	if h := c.letGo(); h != nil {
+		ref, then = h.ref, h.then
+	}
 	if c.hasOut {
 		then(true)
 		return
@@ -200,6 +212,7 @@ func (m *machine) nowWorking(c *child, ref uint64) {
 	if c.state < deleting {
 		c.state = working
 	}
+	c.switched = m.now
 	if c.old != nil && c.old.heir == nil && !c.isLoser {
 		c.old.heir = c
 	}
@@ -220,8 +233,13 @@ func (m *machine) remove(c *child, why sa.TombReason) {
 	c.state, c.why = gone, why
 	m.emit(ike.Remove{In: c.spec.In, Out: c.spec.Out, Owner: m.owner(), Half: half, Why: why})
 	m.children = slices.DeleteFunc(m.children, func(o *child) bool { return o == c })
+	c.old = nil // its heir would keep every ancestor, with its keys
+	c.spec.KeyIn, c.spec.KeyOut = policy.Secret{}, policy.Secret{}
 	if !told {
 		m.childDown(c, why)
+	}
+	if h := c.letGo(); h != nil {
+		h.then(false)
 	}
 }
 

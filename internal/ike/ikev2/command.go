@@ -155,9 +155,14 @@ type notifySPITask struct {
 }
 
 func (t *notifySPITask) start(m *machine, s *ikeSA) {
-	if m.have(t.spi) {
+	switch {
+	case m.have(t.spi):
 		m.finish(s)
 		t.end(m, ike.Moot, "the SPI is in use again")
+		return
+	case !m.quirks.NoM2.IsZero():
+		m.finish(s)
+		t.end(m, ike.Refused, "the peer cannot read it: "+bugNotify)
 		return
 	}
 	m.debugf("Sending INVALID_SPI notify")

@@ -24,7 +24,9 @@ type Config struct {
 	// TSLocal and TSRemote are what a child of ours may carry; nil: any IPv4, as a tunnel interface has it.
 	TSLocal, TSRemote []ike2.Selector
 	Encap             policy.Encap
-	Tuning            Tuning
+	// Quirks are what is known of the peer's faults; nil: nothing, and nobody keeps what is met.
+	Quirks *ike.Quirks
+	Tuning Tuning
 }
 
 // Tuning holds our own tunables; a zero field means its default.
@@ -36,6 +38,8 @@ type Tuning struct {
 	Switch   time.Duration // rekey responder: longest wait before it sends on the new SA (10 s)
 	Linger   time.Duration // a closed IKE SA answers retransmissions this long (8 s)
 	Retry    time.Duration // least wait after TEMPORARY_FAILURE, jitter of as much comes on top (5 s; RFC 7296 §2.25)
+	Silent   time.Duration // sending on a child for so long while nothing comes is told (10 s)
+	Hold     time.Duration // first wait before sending on a new child of a peer that is late with it (1 s; doubles up to 8)
 	Recheck  time.Duration // age below which a protected INVALID_SPI means "still installing" (1 s; protocol.md §2.3)
 }
 
@@ -51,6 +55,8 @@ func (t Tuning) withDefaults() Tuning {
 	orDefault(&t.Switch, 10*time.Second)
 	orDefault(&t.Linger, 8*time.Second)
 	orDefault(&t.Retry, 5*time.Second)
+	orDefault(&t.Silent, 10*time.Second)
+	orDefault(&t.Hold, time.Second)
 	orDefault(&t.Recheck, time.Second)
 	return t
 }

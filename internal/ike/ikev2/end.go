@@ -43,6 +43,7 @@ func (m *machine) end(e ending) {
 		t.lost(m, m.cur, e.result, e.why)
 	}
 	for len(m.children) > 0 {
+		m.children[0].letGo() // its task has ended
 		m.remove(m.children[0], e.cause)
 	}
 	if wasUp {

@@ -15,8 +15,10 @@ type machine struct {
 	cfg  Config
 	tune Tuning
 	peer *policy.Peer // nil while a responder does not know who calls
-	now  time.Time    // of the Step under way
-	out  []ike.Effect // of the Step under way
+	// quirks of the peer; never nil.
+	quirks *ike.Quirks
+	now    time.Time    // of the Step under way
+	out    []ike.Effect // of the Step under way
 
 	waiting map[ike.EffectID]func(value any, err error) // continuations of open barriers
 
@@ -90,7 +92,11 @@ func (m *machine) flush() []ike.Effect {
 }
 
 func newMachine(now time.Time, cfg Config) *machine {
-	return &machine{cfg: cfg, tune: cfg.Tuning.withDefaults(), now: now, peer: cfg.Peer, heard: now,
+	quirks := cfg.Quirks
+	if quirks == nil {
+		quirks = &ike.Quirks{}
+	}
+	return &machine{cfg: cfg, tune: cfg.Tuning.withDefaults(), now: now, peer: cfg.Peer, quirks: quirks, heard: now,
 		waiting: map[ike.EffectID]func(any, error){},
 		path:    path{local: cfg.Local, remote: cfg.Remote}}
 }

@@ -51,7 +51,7 @@ func (m *machine) offerChild(w childWish) (*childOffer, error) {
 			return nil, errors.New("no random nonce")
 		}
 	}
-	spi, err := m.cfg.Env.AllocSPI(m.owner())
+	spi, err := m.allocSPI(cmp.Or(w.old, w.instead))
 	if err != nil {
 		return nil, fmt.Errorf("allocate an inbound SPI: %w", err)
 	}

@@ -85,6 +85,9 @@ func (m *machine) response(s *ikeSA, d ike.Datagram, h isakmp.Header) {
 	if s.phase != halfOpen && ike2.FindNotify(ps, ike2.InvalidSyntax) != nil {
 		// RFC 7296 §2.21.3: an authentic INVALID_SYNTAX ends the IKE SA on both sides, without Delete.
 		m.report(event.IKEInvalidSyntax(d.Remote, s.asking.String()))
+		if _, notify := s.active.(*notifySPITask); notify {
+			m.cannotReadNotify()
+		}
 		m.abandon(s, ike.Refused, ike2.InvalidSyntax.String())
 		m.fail(s, ike.Refused, ike2.InvalidSyntax.String())
 		return

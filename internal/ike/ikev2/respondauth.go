@@ -100,7 +100,7 @@ func (m *machine) respondFirstChild(s *ikeSA, head, ps []ike2.Payload) {
 				m.wantChildLater()
 				return
 			}
-			m.switchTo(c, 0, func(bool) {})
+			m.useLater(c, nil)
 		})
 	})
 }

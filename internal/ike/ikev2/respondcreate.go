@@ -83,10 +83,12 @@ func (m *machine) respondChild(s *ikeSA, ps []ike2.Payload, old *child) {
 func (m *machine) useLater(c, old *child) {
 	switch {
 	case !c.live():
-	case old == nil || !old.live() || !old.hasOut:
-		m.switchTo(c, 0, func(bool) {})
-	default:
+	case old != nil && old.live() && old.hasOut:
 		c.switchAt = m.now.Add(m.tune.Switch)
+	case m.holds():
+		m.hold(c, 0, func(bool) {})
+	default:
+		m.switchTo(c, 0, func(bool) {})
 	}
 }
 
@@ -171,7 +173,7 @@ func (m *machine) acceptChild(s *ikeSA, d deal, chosen ike2.Proposal, first bool
 		then(nil, []ike2.Payload{&ike2.Notify{Kind: ike2.TemporaryFailure}})
 		return
 	}
-	spi, err := m.cfg.Env.AllocSPI(m.owner())
+	spi, err := m.allocSPI(d.old)
 	if err != nil {
 		m.debugf("No inbound SPI: %v", err)
 		refuse()

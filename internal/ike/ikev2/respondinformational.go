@@ -80,6 +80,7 @@ func (m *machine) deletedByPeer(s *ikeSA, spis []uint32) (paired []uint32) {
 			m.halfClosed(c)
 		default:
 			paired = append(paired, uint32(c.spec.In))
+			m.tooEarly(c)
 			m.gone(c)
 		}
 	}

@@ -14,6 +14,7 @@ func (m *machine) traffic(t ike.Traffic) {
 	switch t.Kind {
 	case ike.FirstInbound:
 		m.hearOn(c)
+		m.provesFF(c)
 		m.notice(ike.Notice{Kind: ike.FirstInboundOK, In: c.spec.In, Out: c.spec.Out})
 		if c.state == receiving && !c.isLoser {
 			m.switchTo(c, 0, func(bool) {}) // RFC 7296 §2.8: the initiator is ready
@@ -27,7 +28,11 @@ func (m *machine) traffic(t ike.Traffic) {
 	case ike.EndpointMoved:
 		m.hearOn(c)
 		m.moveTo(m.path.local, t.Remote)
+	case ike.ReplayStuck:
+		m.replaysOn(c, t.Value)
 	case ike.Outbound:
+		c.spokeEver = true
+		m.spokeOn(c)
 		// RFC 7296 §2.4: traffic that goes out while nothing comes in asks whether the peer lives.
 		if m.now.Sub(m.heard) >= m.worry() {
 			m.probe()
@@ -52,12 +57,6 @@ func (m *machine) rekeying(c *child) bool {
 		}
 	}
 	return false
-}
-
-// hearOn notes a verified packet on c.
-func (m *machine) hearOn(c *child) {
-	m.hear()
-	c.heard = m.now
 }
 
 // invalidSPI takes a protected INVALID_SPI: the peer has no SA for packets of ours. By itself it changes nothing (RFC 7296

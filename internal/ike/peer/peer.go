@@ -38,6 +38,7 @@ type Start struct {
 	Peer           *policy.Peer
 	Local, Remote  netip.AddrPort
 	InitialContact func() bool // asked when the first IKE_AUTH message of ours is built
+	Quirks         *ike.Quirks // of the peer; shared by its machines
 }
 
 // Maker makes machines. Respond is given an IKE_SA_INIT request; one that comes to nothing ends in Closed at once.
@@ -76,6 +77,7 @@ type Peer struct {
 	lastRef uint64
 	boot    boot
 	stopped bool
+	quirks  ike.Quirks // written by the machines
 }
 
 // New makes the Peer of one policy. Nothing is begun before Begin, a command, traffic or a call.

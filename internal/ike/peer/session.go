@@ -66,7 +66,8 @@ func (p *Peer) start(s *session, d ike.Datagram) Start {
 		}
 		return spi, err
 	}
-	return Start{Env: env, Peer: p.policy, Local: d.Local, Remote: d.Remote, InitialContact: func() bool { return p.firstContact(s) }}
+	return Start{Env: env, Peer: p.policy, Local: d.Local, Remote: d.Remote, InitialContact: func() bool { return p.firstContact(s) },
+		Quirks: &p.quirks}
 }
 
 // feed steps one machine. One that pauses gets nothing but commands, which end the pause.
