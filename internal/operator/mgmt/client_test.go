@@ -176,13 +176,18 @@ func TestShellTakesARealTerminalAndGivesItBack(t *testing.T) {
 		}
 	}
 	resize(60, 5)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer func() {
+		cancel()
+		io.WriteString(own, "\r") // lets the goroutine go that reads the terminal
+	}()
 	before, err := term.GetState(int(program.Fd()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() {
-		exit, err := Shell(context.Background(), h.Path(), program, program, program)
+		exit, err := Shell(ctx, h.Path(), program, program, program)
 		ended <- errors.Join(err, map[bool]error{true: fmt.Errorf("exit %d", exit)}[exit != 0])
 	}()
 	screen, output := newVT(60), make(chan []byte, 100)
@@ -210,12 +215,13 @@ func TestShellTakesARealTerminalAndGivesItBack(t *testing.T) {
 	shows("gw#")
 	io.WriteString(own, "sh lin\t9\r")
 	shows("gw#sh lines 9\nline 1\nline 2\nline 3\nline 4\n --More--")
-	resize(60, 20)
+	io.WriteString(own, "q")
+	shows("line 4\ngw#")
+	resize(50, 20)
 	syscall.Kill(os.Getpid(), syscall.SIGWINCH) // the kernel would tell the terminal's own processes
-	io.WriteString(own, " ")
-	shows("line 8\nline 9\ngw#")
+	screen.write(<-output)                      // the editor draws its line again
 	io.WriteString(own, "show lines 12\r")
-	shows("line 11\nline 12\ngw#")
+	shows("gw#show lines 12\nline 1\nline 2\nline 3\nline 4\nline 5\nline 6\nline 7\nline 8\nline 9\nline 10\nline 11\nline 12\ngw#")
 	io.WriteString(own, "\x03exit\r")
 	if err := <-ended; err != nil {
 		t.Errorf("Shell: %v", err)
@@ -223,5 +229,4 @@ func TestShellTakesARealTerminalAndGivesItBack(t *testing.T) {
 	if after, err := term.GetState(int(program.Fd())); err != nil || *after != *before {
 		t.Errorf("the terminal is not as it was: %v", err)
 	}
-	io.WriteString(own, "\r") // lets the reading goroutine go
 }

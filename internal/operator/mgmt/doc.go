@@ -21,5 +21,6 @@
 //
 // The line editor is the server's, so that the same session can be served to an SSH channel. A client that hangs up
 // cancels its command. Output that a client does not take for some time ends its session, never more than that: sessions
-// are goroutines of their own, and the log hands them lines without waiting.
+// are goroutines of their own, and the log hands them lines without waiting. Octets typed ahead wait in the session up
+// to 64 KiB, then in the connection.
 package mgmt

@@ -124,3 +124,35 @@ func FuzzKeys(f *testing.F) {
 		}
 	})
 }
+
+func TestInputTypedAheadWaitsAndIsNotLost(t *testing.T) {
+	in := newInput(0)
+	ctx := t.Context()
+	var want []byte
+	go func() {
+		for i := range 100 {
+			in.put(ctx, bytes.Repeat([]byte{byte(i)}, maxBody))
+		}
+		in.end()
+	}()
+	for i := range 100 {
+		want = append(want, bytes.Repeat([]byte{byte(i)}, maxBody)...)
+	}
+	var got []byte
+	for {
+		b, err := in.next(ctx)
+		if err == io.EOF {
+			break
+		}
+		got = append(got, b)
+		in.mu.Lock()
+		n := len(in.ahead)
+		in.mu.Unlock()
+		if n > maxAhead {
+			t.Fatalf("%d octets wait", n)
+		}
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%d octets came, %d were typed", len(got), len(want))
+	}
+}

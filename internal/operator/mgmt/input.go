@@ -4,18 +4,26 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 )
 
 // errIdle ends a session that waited for its operator for too long.
 var errIdle = errors.New("the session was idle for too long")
 
-// maxWaiting is how many frames may be typed ahead; after that the client's own buffers fill up.
-const maxWaiting = 64
+// maxAhead is how many octets may be typed ahead of the session; after that the client's own buffers fill up, and
+// nothing is lost. It must hold the body of a frame.
+const maxAhead = 64 << 10
 
 // input is what an operator has typed and the session has not taken. One goroutine puts, the session's own takes.
 type input struct {
-	chunks chan []byte
+	mu    sync.Mutex
+	ahead []byte // guarded by mu
+	ended bool   // guarded by mu
+
+	fresh chan struct{} // one slot: ahead or ended changed
+	room  chan struct{} // one slot: ahead was emptied
+
 	// What follows belongs to the taker.
 	rest []byte
 	idle time.Duration // 0 or less: for ever
@@ -26,39 +34,77 @@ type input struct {
 }
 
 func newInput(idle time.Duration) *input {
-	return &input{chunks: make(chan []byte, maxWaiting), idle: idle, unattended: func() bool { return false }, waiting: func() {}}
+	return &input{fresh: make(chan struct{}, 1), room: make(chan struct{}, 1), idle: idle,
+		unattended: func() bool { return false }, waiting: func() {}}
+}
+
+func wake(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // put hands over octets; it waits while too many are there.
 func (in *input) put(ctx context.Context, b []byte) {
-	select {
-	case in.chunks <- b:
-	case <-ctx.Done():
-	}
-}
-
-// end says that no more octets come.
-func (in *input) end() { close(in.chunks) }
-
-// discard forgets what waits; the putter calls it.
-func (in *input) discard() {
-	for {
+	for !in.fits(b) {
 		select {
-		case <-in.chunks:
-		default:
+		case <-in.room:
+		case <-ctx.Done():
 			return
 		}
 	}
 }
 
+func (in *input) fits(b []byte) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.ahead)+len(b) > maxAhead {
+		return false
+	}
+	in.ahead = append(in.ahead, b...)
+	wake(in.fresh)
+	return true
+}
+
+// end says that no more octets come.
+func (in *input) end() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.ended = true
+	wake(in.fresh)
+}
+
+// discard forgets what waits.
+func (in *input) discard() { in.takeAll() }
+
+func (in *input) takeAll() (all []byte, ended bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	all, in.ahead = in.ahead, nil
+	wake(in.room)
+	return all, in.ended
+}
+
 // ready reports that next will not wait.
-func (in *input) ready() bool { return len(in.rest) > 0 || len(in.chunks) > 0 }
+func (in *input) ready() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.rest)+len(in.ahead) > 0
+}
 
 // next is the next octet. The error is io.EOF at the end of input, errIdle, or why ctx ended.
 func (in *input) next(ctx context.Context) (byte, error) {
 	for len(in.rest) == 0 {
-		var err error
-		if in.rest, err = in.chunk(ctx); err != nil {
+		all, ended := in.takeAll()
+		if len(all) == 0 && ended {
+			return 0, io.EOF
+		}
+		in.rest = all
+		if len(all) > 0 {
+			break
+		}
+		if err := in.await(ctx); err != nil {
 			return 0, err
 		}
 	}
@@ -67,10 +113,9 @@ func (in *input) next(ctx context.Context) (byte, error) {
 	return b, nil
 }
 
-func (in *input) chunk(ctx context.Context) ([]byte, error) {
-	if len(in.chunks) == 0 {
-		in.waiting()
-	}
+// await blocks until something was put.
+func (in *input) await(ctx context.Context) error {
+	in.waiting()
 	var expired <-chan time.Time
 	if in.idle > 0 && !in.unattended() {
 		t := time.NewTimer(in.idle)
@@ -78,14 +123,11 @@ func (in *input) chunk(ctx context.Context) ([]byte, error) {
 		expired = t.C
 	}
 	select {
-	case b, ok := <-in.chunks:
-		if !ok {
-			return nil, io.EOF
-		}
-		return b, nil
+	case <-in.fresh:
+		return nil
 	case <-expired:
-		return nil, errIdle
+		return errIdle
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 }

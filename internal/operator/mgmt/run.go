@@ -17,7 +17,7 @@ var (
 	errInterrupted = errors.New("interrupted")
 )
 
-// patience bounds the time of one command; waits for the operator do not count.
+// patience bounds how long one command may be silent: what prints works, and waits for the operator do not count.
 type patience struct {
 	limit time.Duration
 	timer *time.Timer
@@ -32,6 +32,17 @@ func (p *patience) begin(cancel context.CancelCauseFunc) {
 // pause and resume stand around a wait for the operator.
 func (p *patience) pause()  { p.timer.Stop() }
 func (p *patience) resume() { p.timer.Reset(p.limit) }
+
+// audible is the output of a command, each piece of which is a sign of life.
+type audible struct {
+	io.Writer
+	patience *patience
+}
+
+func (a audible) Write(b []byte) (int, error) {
+	defer a.patience.resume()
+	return a.Writer.Write(b)
+}
 
 // run carries out one line. A line that ends in ? is answered with help, as a terminal does at the key. The error is
 // that of cli.Session.Execute, or why the command was ended.
@@ -49,7 +60,7 @@ func run(ctx context.Context, s *cli.Session, line string, out io.Writer, p *pat
 			err = newCrash(fmt.Sprintf("%q", line), r)
 		}
 	}()
-	err = s.Execute(ctx, line, out)
+	err = s.Execute(ctx, line, audible{out, p})
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause // the command's own words for it are of less use
 	}

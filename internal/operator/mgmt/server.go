@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ type Options struct {
 type limits struct {
 	sessions int
 	hello    time.Duration // until the request is there
-	command  time.Duration // of one command, without waits for the operator
+	command  time.Duration // that a command may be silent
 	stall    time.Duration // that output may wait for the client
 	idle     time.Duration // at the prompt
 	grace    time.Duration // to say goodbye when the gateway stops
@@ -145,14 +146,10 @@ func (s *Server) dismiss(conn *net.UnixConn) {
 func (s *Server) refuse(conn *net.UnixConn) {
 	defer conn.Close()
 	s.mu.Lock()
-	var pids []int
-	for _, pid := range s.open {
-		pids = append(pids, pid)
-	}
+	pids := slices.Compact(slices.Sorted(maps.Values(s.open)))
 	s.mu.Unlock()
-	slices.Sort(pids)
-	text := fmt.Sprintf("%% All %d sessions are in use, by the processes %s: end one of them\n", len(pids),
-		strings.Trim(fmt.Sprint(slices.Compact(pids)), "[]"))
+	text := fmt.Sprintf("%% All %d sessions are in use, by the processes %s: end one of them\n", s.limits.sessions,
+		strings.Join(strings.Fields(strings.Trim(fmt.Sprint(pids), "[]")), ", "))
 	conn.SetWriteDeadline(time.Now().Add(acceptPause))
 	conn.Write(appendFrame(appendFrame(nil, kindErr, []byte(text)), kindEnd, []byte{1}))
 }

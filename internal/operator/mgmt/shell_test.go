@@ -87,7 +87,10 @@ func TestCtrlCEndsACommandAndForgetsWhatWasTypedAhead(t *testing.T) {
 			c := h.console(t, usual)
 			c.keys("show slow\r")
 			<-h.slow
-			c.keys("clear counters\r")
+			for range 300 { // more than a few keys, each a frame of its own
+				c.keys("x")
+			}
+			c.keys("\rclear counters\r")
 			c.keys("show fail\r" + key + "show version\r")
 			c.shows("gw#show slow", "slow begins", "gw#show version", "Lockstep 1", "gw#")
 			if err := <-h.gone; err == nil {
