@@ -50,7 +50,7 @@ func (s *site) carries() {
 	s.t.Helper()
 	ab, ba := s.Both(s.t, 200)
 	lab.Eventually(s.t, 5*time.Second, "packets both ways", func() bool { return ab.Received() > 200 && ba.Received() > 200 })
-	lossless(s.t, ab, ba)
+	s.lossless(ab, ba)
 	pair, seen := s.agree(), s.wan.ESP()
 	for _, f := range []lab.ESPFlow{{Src: lab.AddrA, Dst: lab.AddrB, SPI: pair.Out, UDP: true}, {Src: lab.AddrB, Dst: lab.AddrA, SPI: pair.In, UDP: true}} {
 		if seen[f] < 200 {
@@ -60,12 +60,28 @@ func (s *site) carries() {
 }
 
 // lossless stops flows that must not have lost, doubled or been refused anything.
-func lossless(t testing.TB, flows ...*lab.Flow) {
+func lossless(t testing.TB, flows ...*lab.Flow) (ok bool) {
 	t.Helper()
+	ok = true
 	for i, f := range flows {
 		if r := f.Stop(); r.Lost > 0 || r.Duplicates > 0 || r.Sent == 0 {
 			t.Errorf("flow %d: %v", i, r)
+			ok = false
 		}
+	}
+	return ok
+}
+
+// lossless is that of the flows of a site, and tells who has lost something.
+func (s *site) lossless(flows ...*lab.Flow) {
+	s.t.Helper()
+	if lossless(s.t, flows...) {
+		return
+	}
+	s.t.Logf("Lockstep's drops: %v", dropped(s.ours))
+	s.t.Logf("kernel, Tunnel0 at A:\n%s", s.A.IP("-s link show Tunnel0"))
+	for name, ns := range map[string]*lab.NS{"A": s.A, "B (strongSwan)": s.B} {
+		s.t.Logf("kernel, UDP at %s (RcvbufErrors: the socket's reader was too slow):\n%s", name, ns.Run("grep", "Udp:", "/proc/net/snmp"))
 	}
 }
 

@@ -78,7 +78,7 @@ func TestGarbageIsDroppedByNameAndTheTunnelLives(t *testing.T) {
 		}
 		s.shoot([]uint16{0, 500, 4500}[r.IntN(3)], b)
 	}
-	lossless(t, ab, ba)
+	s.lossless(ab, ba)
 	if after := s.agree(); after != before {
 		t.Errorf("the pair changed from %08x to %08x", before, after)
 	}

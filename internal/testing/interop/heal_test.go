@@ -76,8 +76,9 @@ func (h *healing) check(healer, class, cause string) {
 	if h.new == h.old || h.new.In == h.old.In {
 		t.Errorf("still on the lost pair %08x", h.old)
 	}
-	if len(h.report.Gaps) != 1 {
-		t.Errorf("not one gap: %+v", h.report.Gaps)
+	early := dropped(h.ours)["larval_overflow"] // came on the new SA while it was being installed, more than are kept
+	if len(h.report.Gaps) == 0 || h.report.Lost > h.report.Gaps[0].Count+early {
+		t.Errorf("lost more than the first gap and %d early packets: %+v", early, h.report.Gaps)
 	}
 	if i.Result != "healed" || i.Healer != healer || i.Class != class || i.Cause != cause || i.SPI.Number != h.old.In || i.HealMS == nil {
 		t.Fatalf("incident %+v, want it healed by %s, class %s, cause %s, SPI %08x", i, healer, class, cause, h.old.In)
@@ -113,8 +114,9 @@ func (h *healing) counted() {
 	h.t.Helper()
 	row4 := counter(h.ours, qfpIPsec, "IN_US_V4_PKT_SA_NOT_FOUND_SPI")
 	global := counter(h.ours, qfpGlobal, "IpsecInput")
-	if row4 == 0 || row4 != global || row4 > h.report.Lost {
-		h.t.Errorf("row 4 has %d, IpsecInput %d, of %d lost packets", row4, global, h.report.Lost)
+	early := dropped(h.ours)["larval_overflow"]
+	if row4 == 0 || row4+early != global || row4 > h.report.Lost || row4 != h.incident.Lost {
+		h.t.Errorf("row 4 has %d, IpsecInput %d with %d early packets, the incident %d, of %d lost packets", row4, global, early, h.incident.Lost, h.report.Lost)
 	}
 }
 
