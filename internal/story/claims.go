@@ -149,6 +149,10 @@ func parseHealed(p *parser, w *words) judgement {
 	})
 }
 
+// earlyPackets is how many packets on an SPI whose SA is not installed yet a gateway keeps: more come only where the
+// install is late.
+const earlyPackets = 32
+
 func claimLost(_ context.Context, st *stage, m *measured) evaluation {
 	if !m.healed() || m.spoke.IsZero() {
 		return fails("traffic is not back")
@@ -159,6 +163,8 @@ func claimLost(_ context.Context, st *stage, m *measured) evaluation {
 	value := fmt.Sprintf("%d to %s in %s (at most %d), %d from it in %s (at most %d)",
 		m.lostIn(), m.site.name, milliseconds(m.dark()), in, m.lostOut(), milliseconds(m.mute()), out)
 	switch {
+	case m.lostIn() != len(m.strays) && m.dark() > 4*st.story.delay+time.Duration(earlyPackets/m.rate*float64(time.Second)):
+		return late("%s: so late that early packets found no room", value)
 	case m.lostIn() != len(m.strays):
 		return fails("%s: %d of those to it were on lost SPIs, the others got lost in another way", value, len(m.strays))
 	case pathIn+pathOut > 0 || m.sent != len(m.reached)+pathOut:

@@ -17,12 +17,11 @@ type measured struct {
 	exchanges int        // IKE responses to the site in that time
 
 	// From the site, from its restart on.
-	offered   int       // packets of the hosts behind it
-	sent      int       // ESP that it sent
-	spoke     time.Time // when the first of it entered the path; zero: never
-	reached   []delivery
-	twice     int // numbers that came out twice, both ways, since the beginning
-	unsettled int // of the last packets sent, both ways, those that had no time to arrive
+	offered int       // packets of the hosts behind it
+	sent    int       // ESP that it sent
+	spoke   time.Time // when the first of it entered the path; zero: never
+	reached []delivery
+	twice   int // numbers that came out twice, both ways, since the beginning
 }
 
 func (st *stage) measure(s *site) measured {
