@@ -259,7 +259,7 @@ func (l *limits) input(b []byte, now time.Time) Input {
 	case 7:
 		return FromForeignOwner(seen)
 	case 8, 9, 10, 11:
-		return Told{ike.Notice{Kind: ike.NoticeKind(b[2]%10 + 1), Owner: owner, At: now, IKE: isakmp.SPI(b[3] % 4), In: sa.SPI(b[3] % 8),
+		return Told{ike.Notice{Kind: ike.NoticeKind(b[2]%12 + 1), Owner: owner, At: now, IKE: isakmp.SPI(b[3] % 4), In: sa.SPI(b[3] % 8),
 			Exchange: isakmp.CreateChildSA, Initiator: b[3]&1 == 0, ByCommand: uint64(b[3] & 2), SRTT: time.Duration(b[3]) * time.Millisecond, Cause: sa.TombReason(b[3] % 14)}}
 	case 12, 13, 14:
 		for ref, o := range l.flying { // any of them

@@ -10,10 +10,14 @@ const (
 	Lost                          // K10: we issued it and have no record
 	NeverOurs                     // K11: we did not issue it
 	Unknown                       // K12: the identity file is too young to tell
+
+	// Findings about an SA that we have; no Evidence has them.
+	OneWay      // we send on it and hear nothing
+	ReplayStuck // its sender's sequence numbers went back (D24)
 )
 
-var classNames = [...]string{"", "TOMBSTONE", "FOREIGN_OWNER", "LOST", "NEVER_OURS", "UNKNOWN"}
-var classCodes = [...]string{"", "K7", "K9", "K10", "K11", "K12"}
+var classNames = [...]string{"", "TOMBSTONE", "FOREIGN_OWNER", "LOST", "NEVER_OURS", "UNKNOWN", "ONE_WAY", "REPLAY_STUCK"}
+var classCodes = [...]string{"", "K7", "K9", "K10", "K11", "K12", "K3", "K3"}
 
 func (c Class) String() string {
 	if int(c) < len(classNames) {
@@ -32,6 +36,9 @@ func (c Class) Code() string {
 
 // certain says that the SPI was ours once, or may have been: such evidence acts at the first packet.
 func (c Class) certain() bool { return c == Tombstone || c == Lost || c == Unknown }
+
+// silent says that it is about an SA on which nothing comes.
+func (c Class) silent() bool { return c == OneWay || c == ReplayStuck }
 
 // Verdict is what the operator is told of a flow (protocol.md §1.3). It may be revised.
 type Verdict uint8

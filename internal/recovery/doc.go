@@ -25,6 +25,8 @@
 // A peer that says INITIAL_CONTACT ends whatever we do in Healed: it has begun anew. TEMPORARY_FAILURE is tried again from
 // Backoff for some minutes, then the IKE SA is deleted (RFC 7296 §2.25).
 //
+// Silence, a child that sends and hears nothing, has the same states and flights, and rules of its own (quiet.go).
+//
 // Rungs over a live IKE SA: Delete or rekey, a fresh child, liveness. Deviation: protocol.md §2.6 has a new IKE SA as the
 // last rung; rule 3 of §2.8 allows one only where none is live, so a live one is probed, and goes only when it is dead.
 package recovery

@@ -231,6 +231,7 @@ func (e *Engine) operator(id sa.Owner) {
 			continue
 		}
 		o.rung, o.alarm, o.budget.pauses, o.retry = 0, false, 0, time.Time{}
+		o.quiet.until, o.quiet.pause, o.quiet.since, o.quiet.rekeys = time.Time{}, 0, time.Time{}, nil
 		if !o.state.flying() {
 			o.to(Idle, e.now, time.Time{}, "cleared by the operator")
 		}

@@ -120,7 +120,8 @@ const (
 	Closed // without healing: transient, or no more packets
 	GaveUp
 	Recurring
-	Noted // anything else in the timeline
+	Noted        // anything else in the timeline
+	OneWayMarked // nothing comes back, and nothing more is done until Next
 )
 
 // Report is news for people. Incident is a snapshot; its ID is 0 where none is meant.
@@ -132,6 +133,7 @@ type Report struct {
 	Incident Incident
 	What     string
 	Why      string
+	Next     time.Time // of OneWayMarked
 }
 
 func (Order) action()  {}

@@ -29,9 +29,10 @@ const (
 	Passed            // transient: nothing was lost, or an exchange explained it
 	Unproven          // the packets ended; none arrived on a good SA
 	Superseded        // made room for more recent keys of the same peer
+	ByNature          // traffic of this tunnel goes one way, as far as can be told
 )
 
-var resultNames = [...]string{"", "open", "healed", "transient", "no proof", "superseded"}
+var resultNames = [...]string{"", "open", "healed", "transient", "no proof", "superseded", "one-way by nature"}
 
 func (r Result) String() string {
 	if int(r) < len(resultNames) {
@@ -136,6 +137,8 @@ func (i *incident) seenSinceAck() bool {
 // acknowledged, or after traffic was back on a good SA.
 func (i *incident) unanswered(now time.Time) bool {
 	switch {
+	case i.Class.silent():
+		return false // quiet.go has it
 	case now.Sub(i.Last) >= freshFor:
 		return false
 	case !i.acked.IsZero():

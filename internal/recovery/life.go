@@ -110,12 +110,18 @@ func (i *incident) fate() (r Result, why string, at time.Time) {
 	case i.Class == NeverOurs && !i.acked.IsZero():
 		return Passed, "the peer acknowledged that we never had this SPI, and is silent", i.Last.Add(cleanFor)
 	}
+	if i.Class.silent() {
+		return Unproven, "nothing more is sent, and nothing came", i.Last.Add(forgottenAfter)
+	}
 	return Unproven, "no more packets, and none arrived on a good SA", i.Last.Add(forgottenAfter)
 }
 
 // close ends an incident.
 func (e *Engine) close(o *owner, i *incident, r Result, why string) {
 	o.forget(i)
+	if o.quiet.inc == i {
+		o.quiet.inc, o.quiet.stage = nil, untried
+	}
 	i.flow.inc = nil
 	e.open--
 	i.Closed, i.Result = e.now, r
@@ -195,6 +201,8 @@ type Standing struct {
 	Healed24 int
 	Trend    string // causes of the healings of 24 hours
 	LastHeal time.Duration
+	// One-way by nature: since when nothing comes back, and when it is looked at again; zero: it is not.
+	OneWaySince, OneWayUntil time.Time
 }
 
 // Incidents lists open and remembered incidents by ID.
@@ -233,6 +241,9 @@ func (e *Engine) Standings() []Standing {
 	for _, o := range e.owners {
 		s := Standing{Owner: o.ID, Peer: o.Name, State: o.state, Since: o.since, Until: o.until, Why: o.why, Rung: o.rung,
 			Open: len(o.open), Healed24: len(o.healed), Trend: trendText(o.healed)}
+		if !o.quiet.since.IsZero() {
+			s.OneWaySince, s.OneWayUntil = o.quiet.since, o.quiet.until
+		}
 		if n := len(o.healed); n > 0 {
 			s.LastHeal = o.healed[n-1].took
 		}
@@ -249,7 +260,7 @@ func (e *Engine) Unhealed() []sa.Owner {
 		return nil
 	}
 	for _, o := range e.owners {
-		if slices.ContainsFunc(o.open, func(i *incident) bool { return i.Delivered.IsZero() }) {
+		if slices.ContainsFunc(o.open, func(i *incident) bool { return i.Delivered.IsZero() && !i.Class.silent() }) {
 			out = append(out, o.ID)
 		}
 	}

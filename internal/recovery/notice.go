@@ -50,7 +50,12 @@ func (e *Engine) told(n ike.Notice) {
 		if len(o.children) < most {
 			o.children[n.In] = c
 		}
+		e.heard(o, n, true)
 		e.delivered(o, n.At, &c)
+	case ike.ChildHeard:
+		e.heard(o, n, false)
+	case ike.ChildSilent, ike.ChildReplays:
+		e.silent(o, n)
 	}
 	e.settle(o)
 }
@@ -105,6 +110,7 @@ func (e *Engine) yield(o *owner) {
 	const why = "the peer begins anew with INITIAL_CONTACT"
 	if o.state.flying() {
 		e.disown(o)
+		o.quiet.stage = untried
 		e.noteAll(o.flight.incs, "own actions cancelled", why)
 	}
 	o.rung, o.alarm, o.retry = 0, false, time.Time{}
@@ -124,7 +130,7 @@ func (e *Engine) disown(o *owner) {
 func (e *Engine) delivered(o *owner, at time.Time, c *child) {
 	back := false
 	for _, i := range o.open {
-		if !i.Delivered.IsZero() || at.Before(i.First) {
+		if !i.Delivered.IsZero() || at.Before(i.First) || i.Class.silent() {
 			continue
 		}
 		if c == nil && (i.acked.IsZero() || at.Before(i.acked)) && at.Sub(i.Last) < time.Second {

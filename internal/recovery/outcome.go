@@ -36,6 +36,7 @@ func (e *Engine) ended(v ike.Outcome) {
 // lostFlight ends a reaction whose Outcome never came.
 func (e *Engine) lostFlight(o *owner) {
 	e.disown(o)
+	o.quiet.stage = untried
 	e.backOff(o, o.flight.incs, 0, "an order to IKE had no end")
 }
 
@@ -47,6 +48,10 @@ func (e *Engine) landed(o *owner) {
 		if !i.Delivered.IsZero() && i.Healer == ByRecovery {
 			i.RoundTrips = i.trips
 		}
+	}
+	if fl.quiet {
+		e.quietLanded(o)
+		return
 	}
 	if fl.closing {
 		e.ikeGone(o, false)

@@ -62,6 +62,7 @@ type flight struct {
 	worst ike.Outcome // the first result that was neither OK nor moot; zero: none
 	// closing: it deletes the IKE SA.
 	closing bool
+	quiet   bool // for a silence, not for evidence
 }
 
 // putOff is a peer that says nothing but TEMPORARY_FAILURE.
@@ -91,6 +92,7 @@ type owner struct {
 	dpdAt        time.Time // an IKE SA was found dead
 	noM2         bool      // the peer could not read a protected INVALID_SPI
 
+	quiet  quiet
 	open   []*incident
 	flight *flight
 	rung   int // next one over a live IKE SA

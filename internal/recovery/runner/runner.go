@@ -194,6 +194,8 @@ func (r *Runner) announce(v recovery.Report) {
 		r.opt.Events(event.RecoveryGaveUp(v.At, v.Peer, v.Remote, v.Why))
 	case recovery.Recurring:
 		r.opt.Events(event.RecoveryRecurring(v.At, v.Peer, v.Remote, v.What, v.Why))
+	case recovery.OneWayMarked:
+		r.opt.Events(event.RecoveryOneWay(v.At, v.Peer, v.Remote, v.Why, v.Next))
 	default:
 		r.opt.Events(event.RecoveryDebug(v.At, v.Peer, v.Remote, i.ID, v.What, v.Why))
 	}

@@ -378,3 +378,34 @@ func TestCountsSurviveLostHandOversAndForgettingWorkers(t *testing.T) {
 		t.Errorf("%d tallies an hour later", len(tl.seen))
 	}
 }
+
+func TestATunnelThatGoesOneWayIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nil)
+		silent := func(in sa.SPI) {
+			b.Notice(ike.Notice{Kind: ike.ChildSilent, Owner: 1, At: time.Now(), IKE: 5, In: in, Out: in + 1, Since: time.Now().Add(-10 * time.Second)})
+			synctest.Wait()
+		}
+		b.Notice(ike.Notice{Kind: ike.IKEUp, Owner: 1, At: time.Now(), IKE: 5})
+		b.Notice(ike.Notice{Kind: ike.ChildUp, Owner: 1, At: time.Now(), IKE: 5, In: 0x9000, Out: 0x9001})
+		time.Sleep(time.Minute)
+		silent(0x9000)
+		b.Outcome(ike.Outcome{Ref: b.posted[0].Ref, Owner: 1, Result: ike.OK, RoundTrips: 1})
+		synctest.Wait()
+		b.Notice(ike.Notice{Kind: ike.ChildUp, Owner: 1, At: time.Now(), IKE: 5, In: 0x9100, Out: 0x9101, ByCommand: b.posted[1].Ref})
+		b.Outcome(ike.Outcome{Ref: b.posted[1].Ref, Owner: 1, Result: ike.OK, RoundTrips: 1})
+		time.Sleep(20 * time.Second)
+		silent(0x9100)
+		want := []string{
+			"RECOVERY_STARTED: Tunnel1: peer 192.0.2.2, spi 0x00009000: one rekey of the child SA (nothing ever came on this child SA)",
+			"RECOVERY_ONE_WAY: Tunnel1: peer 192.0.2.2: we send on 0x00009101(37121), and nothing comes back, although the peer answers IKE " +
+				"and a fresh child SA changed nothing; looked at again at " + time.Now().Add(100*time.Second).Format(time.DateTime),
+		}
+		if got := b.lines(); !slices.Equal(got, want) {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		if s := b.Standings(); s[1].OneWayUntil.IsZero() {
+			t.Errorf("%+v", s[1])
+		}
+	})
+}
