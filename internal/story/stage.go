@@ -67,16 +67,23 @@ type loss struct {
 func Run(ctx context.Context, s *Story, o Options) (Report, error) {
 	st := &stage{story: s, opt: o, began: time.Now(), net: relay.New(s.delay), sites: map[string]*site{},
 		hunts: map[netip.Addr]*hunt{}, report: Report{Story: s.Name, Twin: o.Twin}}
-	if o.Twin != "" {
-		t, err := s.Twin(o.Twin)
+	err := st.perform(ctx)
+	st.report.end(err)
+	return st.report, err
+}
+
+func (st *stage) perform(ctx context.Context) error {
+	s := st.story
+	if name := st.opt.Twin; name != "" {
+		t, err := s.Twin(name)
 		if err != nil {
-			return st.report, err
+			return err
 		}
 		st.twin = &t
 	}
 	dir, err := os.MkdirTemp("", "lockstep-story-")
 	if err != nil {
-		return st.report, fmt.Errorf("make a directory for the state of the gateways: %w", err)
+		return fmt.Errorf("make a directory for the state of the gateways: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithCancel(ctx)
@@ -91,9 +98,7 @@ func Run(ctx context.Context, s *Story, o Options) (Report, error) {
 	st.group.Go(func() { st.net.Run(ctx) })
 	err = st.play(ctx)
 	st.conclude()
-	err = errors.Join(err, st.clear(cancel))
-	st.report.end(err)
-	return st.report, err
+	return errors.Join(err, st.clear(cancel))
 }
 
 // sabotageOf is what is broken at a site from its first crash on; zero: nothing.
@@ -217,7 +222,7 @@ func (st *stage) lose(from, to *site, skip, n int) {
 	st.mu.Lock()
 	st.losses = append(st.losses, &loss{from.addr(), to.addr(), skip, n})
 	st.mu.Unlock()
-	st.tell("fault", "net", fmt.Sprintf("the next %d ESP packets from %s to %s get lost", n, from.name, to.name))
+	st.tell("fault", "net", fmt.Sprintf("of the ESP packets from %s to %s, %d get lost after %d more", from.name, to.name, n, skip))
 }
 
 // loses is the network's rule.

@@ -206,8 +206,9 @@ func TestWhatCannotBeToldNamesTheLine(t *testing.T) {
 			t.Errorf("%q: %v, want %s; %+v", script, err, want, r)
 		}
 	}
-	if _, err := Run(t.Context(), load(t, "reboot"), Options{Twin: "nix"}); err == nil || !strings.Contains(err.Error(), "no sabotage twin nix: it has no-recovery,") {
-		t.Errorf("%v", err)
+	r, err := Run(t.Context(), load(t, "reboot"), Options{Twin: "nix"})
+	if err == nil || !strings.Contains(err.Error(), "no sabotage twin nix: it has no-recovery,") || r.Error == "" || r.Claims == nil {
+		t.Errorf("%v, %+v", err, r)
 	}
 }
 
