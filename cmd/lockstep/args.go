@@ -110,13 +110,3 @@ func (c subcommand) failed(std stdio, err error) int {
 	fmt.Fprintf(std.err, "lockstep %s: %v\n", c.name, err)
 	return exitFailed
 }
-
-// notYet is a subcommand whose place is kept: its name must not become another one's.
-func notYet(c subcommand, args []string, std stdio) int {
-	if len(args) == 1 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
-		c.describe(c.flags(), std.out)
-		return exitOK
-	}
-	fmt.Fprintf(std.err, "lockstep %s: not yet: this version cannot do it\n", c.name)
-	return exitUsage
-}

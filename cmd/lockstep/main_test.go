@@ -107,7 +107,7 @@ func TestMistakesOnTheCommandLineExitWithTwo(t *testing.T) {
 		"chekc":                    `there is no subcommand "chekc": did you mean ` + "`lockstep check`?",
 		"frobnicate":               `there is no subcommand "frobnicate": ` + "`lockstep help` lists them",
 		"help frobnicate":          `there is no subcommand "frobnicate"`,
-		"diagnose x.log":           "lockstep diagnose: not yet",
+		"diagnose":                 "lockstep diagnose: which FILE?",
 		"check":                    "lockstep check: which FILE?",
 		"check -foo x":             "lockstep check: flag provided but not defined: -foo",
 		"exec":                     "lockstep exec: which command?",
@@ -128,10 +128,10 @@ func TestHelpGoesToStandardOutput(t *testing.T) {
 	for line, want := range map[string]string{
 		"help":          "lockstep help SUBCOMMAND",
 		"-h":            "lockstep help SUBCOMMAND",
-		"--help":        "diagnose  verdicts from other devices' evidence (not yet)",
+		"--help":        "diagnose  verdicts from other devices' logs, captures and configurations",
 		"help exec":     "Usage: lockstep exec [-socket PATH] 'COMMAND'",
 		"check -h":      "-host",
-		"help diagnose": "(not yet)",
+		"help diagnose": "-html FILE",
 		"help version":  "Usage: lockstep version\n",
 	} {
 		out, errs, exit := lockstep("", strings.Fields(line)...)

@@ -25,7 +25,7 @@ var floors = []struct {
 	{"internal/story", 6, []string{"internal/story"}},
 	{"internal/gateway", 5, nil},
 	{"internal/operator", 4, []string{"internal/operator"}},
-	{"internal/diagnose", 4, nil},
+	{"internal/diagnose", 4, []string{"internal/diagnose"}},
 	{"internal/ike", 3, []string{"internal/ike"}},
 	{"internal/recovery", 3, nil},
 	{"internal/recovery/runner", 3, []string{"internal/recovery", "internal/ike"}},

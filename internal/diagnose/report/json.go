@@ -1,0 +1,194 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"lockstep/internal/diagnose"
+	"lockstep/internal/diagnose/advise"
+	"lockstep/internal/diagnose/evidence"
+	"lockstep/internal/diagnose/read"
+	"lockstep/internal/diagnose/verdict"
+)
+
+// The schema: docs/diagnose.md. Arrays are never null.
+type document struct {
+	Flows    []flow    `json:"flows"`
+	Counters []counter `json:"counters"`
+	Configs  []config  `json:"configs"`
+	Findings []finding `json:"findings"`
+	Next     []step    `json:"next"`
+	Applet   []string  `json:"applet"`
+	Inputs   []input   `json:"inputs"`
+	Errors   []string  `json:"errors"`
+}
+
+type flow struct {
+	Src        string   `json:"src"`
+	Dst        string   `json:"dst"`
+	Proto      uint8    `json:"proto"`
+	SPI        string   `json:"spi"`
+	Verdict    string   `json:"verdict"`
+	Sure       string   `json:"verdict_confidence"`
+	Class      string   `json:"class"`
+	Device     string   `json:"device"`
+	Count      uint64   `json:"count"`
+	Least      uint64   `json:"least_count"`
+	First      string   `json:"first"`
+	Last       string   `json:"last"`
+	Outage     float64  `json:"outage_s"`
+	Ended      string   `json:"ended_by"`
+	EndedAt    string   `json:"ended_at,omitempty"`
+	Cause      string   `json:"cause"`
+	Confidence string   `json:"confidence"`
+	Why        []string `json:"why"`
+	Evidence   []quote  `json:"evidence"`
+}
+
+type quote struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
+	Text string `json:"text"`
+}
+
+type counter struct {
+	File    string  `json:"file"`
+	Line    int     `json:"line"`
+	Device  string  `json:"device"`
+	Table   string  `json:"table"`
+	Row     int     `json:"row,omitempty"`
+	Name    string  `json:"name"`
+	Packets uint64  `json:"packets"`
+	Delta   *uint64 `json:"delta,omitempty"`
+	Meaning string  `json:"meaning"`
+}
+
+type config struct {
+	File     string    `json:"file"`
+	Hostname string    `json:"hostname"`
+	Recovery bool      `json:"invalid_spi_recovery"`
+	Entries  []entry   `json:"entries"`
+	Findings []finding `json:"findings"`
+}
+
+type entry struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Peer     string `json:"peer"`
+	Recovery string `json:"recovery"`
+	Why      string `json:"why"`
+}
+
+type finding struct {
+	Severity string  `json:"severity"`
+	Code     string  `json:"code"`
+	Text     string  `json:"text"`
+	Evidence []quote `json:"evidence"`
+}
+
+type step struct {
+	At      string `json:"at"`
+	Command string `json:"command"`
+	Why     string `json:"why"`
+}
+
+type input struct {
+	File    string   `json:"file"`
+	Format  string   `json:"format"`
+	Lines   int      `json:"lines"`
+	Bytes   int64    `json:"bytes"`
+	First   string   `json:"first"`
+	Last    string   `json:"last"`
+	Skipped []skip   `json:"skipped"`
+	Notes   []string `json:"notes"`
+}
+
+type skip struct {
+	Why   string `json:"why"`
+	Count int    `json:"count"`
+	First quote  `json:"first"`
+}
+
+// JSON writes r as one object.
+func JSON(w io.Writer, r *diagnose.Result) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(documentOf(r))
+}
+
+func documentOf(r *diagnose.Result) document {
+	d := document{Flows: []flow{}, Counters: []counter{}, Configs: []config{}, Findings: findings(r.Findings), Next: []step{}, Applet: append([]string{}, r.Applet...), Inputs: []input{}, Errors: []string{}}
+	for _, j := range r.Flows {
+		d.Flows = append(d.Flows, flowOf(j))
+	}
+	for _, c := range r.Counters {
+		row := counter{File: c.File, Line: c.Line, Device: c.Device, Table: c.Table, Row: c.Row, Name: c.Name, Packets: c.Packets, Meaning: c.Meaning}
+		if c.Two {
+			row.Delta = &c.Delta
+		}
+		d.Counters = append(d.Counters, row)
+	}
+	for _, c := range r.Configs {
+		k := config{File: c.File, Hostname: c.Hostname, Recovery: c.Recovery, Entries: []entry{}, Findings: findings(c.Findings)}
+		for _, e := range c.Entries {
+			k.Entries = append(k.Entries, entry{e.Name, e.Type, e.Peer, e.Recovery, e.Why})
+		}
+		d.Configs = append(d.Configs, k)
+	}
+	for _, s := range r.Steps {
+		d.Next = append(d.Next, step{s.At, s.Command, s.Why})
+	}
+	for _, s := range r.Spans {
+		d.Inputs = append(d.Inputs, inputOf(s))
+	}
+	for _, err := range r.Bad {
+		d.Errors = append(d.Errors, read.Printable(err.Error()))
+	}
+	return d
+}
+
+func flowOf(j verdict.Judged) flow {
+	return flow{Src: j.Src.String(), Dst: j.Dst.String(), Proto: j.Proto, SPI: fmt.Sprintf("0x%08X", j.SPI),
+		Verdict: j.Verdict.String(), Sure: j.Sure.String(), Class: string(j.Class), Device: j.Device, Count: j.Count, Least: j.Least,
+		First: instant(j.First.At), Last: instant(j.Last.At), Outage: j.Outage.Seconds(), Ended: j.Ended, EndedAt: instant(j.EndedAt),
+		Cause: j.Cause, Confidence: j.Confidence.String(), Why: append([]string{}, j.Why...), Evidence: quotes(j.Evidence)}
+}
+
+func findings(fs []advise.Finding) []finding {
+	out := []finding{}
+	for _, f := range fs {
+		out = append(out, finding{f.Severity, f.Code, f.Text, quotes(f.Quotes)})
+	}
+	return out
+}
+
+func quotes(qs []evidence.Quote) []quote {
+	out := []quote{}
+	for _, q := range qs {
+		out = append(out, quote{q.File, q.Line, q.Text})
+	}
+	return out
+}
+
+func inputOf(s evidence.Span) input {
+	in := input{File: s.File, Format: s.Format, Lines: s.Lines, Bytes: s.Bytes, First: instant(s.First), Last: instant(s.Last), Skipped: []skip{}, Notes: append([]string{}, s.Notes...)}
+	for _, k := range s.Skipped {
+		in.Skipped = append(in.Skipped, skip{k.Why, k.Count, quotes([]evidence.Quote{k.First})[0]})
+	}
+	return in
+}
+
+// instant is RFC 3339; empty where the time is not known. A stamp that counts from the start of its device is `uptime`
+// and the seconds.
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	if up, ok := read.IsUptime(t); ok {
+		return fmt.Sprintf("uptime %gs", up.Seconds())
+	}
+	return t.Format(time.RFC3339Nano)
+}

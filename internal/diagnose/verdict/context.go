@@ -1,0 +1,144 @@
+package verdict
+
+import (
+	"net/netip"
+	"time"
+
+	"lockstep/internal/diagnose/evidence"
+)
+
+const (
+	maxDevices = 4096
+	maxEvents  = 30_000 // kept in all
+	perSubject = 48     // kept of one SPI, peer or device
+)
+
+// context is what else happened, by what it concerns. It is bounded: of one subject the newest are kept, with its first.
+type context struct {
+	bySPI    map[uint32][]*evidence.Event
+	byPeer   map[netip.Addr][]*evidence.Event
+	byDevice map[string][]*evidence.Event
+	nameless []*evidence.Event // of strongSwan and libreswan: the connection is named, the peer is not
+	kept     int
+	lost     uint64
+}
+
+func newContext() context {
+	return context{bySPI: map[uint32][]*evidence.Event{}, byPeer: map[netip.Addr][]*evidence.Event{}, byDevice: map[string][]*evidence.Event{}}
+}
+
+func (c *context) add(e evidence.Event) {
+	if c.kept >= maxEvents {
+		c.lost++
+		return
+	}
+	c.kept++
+	ev := &e
+	put := func(list []*evidence.Event) []*evidence.Event {
+		if len(list) < perSubject {
+			return append(list, ev)
+		}
+		c.lost++
+		c.kept--
+		copy(list[1:], list[2:])
+		list[len(list)-1] = ev
+		return list
+	}
+	switch {
+	case e.SPI != 0:
+		c.bySPI[e.SPI] = put(c.bySPI[e.SPI])
+		if e.Peer.IsValid() {
+			c.byPeer[e.Peer] = put(c.byPeer[e.Peer])
+		}
+	case e.Peer.IsValid():
+		c.byPeer[e.Peer] = put(c.byPeer[e.Peer])
+	case ofDevice(e.Kind):
+		c.byDevice[e.Device] = put(c.byDevice[e.Device])
+	default:
+		c.nameless = put(c.nameless)
+	}
+}
+
+func ofDevice(k evidence.Kind) bool {
+	switch k {
+	case evidence.Restart, evidence.Reload, evidence.Cleared, evidence.Failover:
+		return true
+	}
+	return false
+}
+
+// scene is what concerns one flow, seen from both ends.
+type scene struct {
+	f *track
+	c *context
+}
+
+// atReceiver lists events of the device that saw the packets, about their sender or itself.
+func (s scene) atReceiver() []*evidence.Event {
+	var out []*evidence.Event
+	for _, e := range s.c.byPeer[s.f.flow.Src] {
+		if e.Device == s.f.device && (e.SPI == 0 || e.SPI == s.f.flow.SPI) {
+			out = append(out, e)
+		}
+	}
+	for _, e := range s.c.byDevice[s.f.device] {
+		out = append(out, e)
+	}
+	return out
+}
+
+// ofSPI lists events about the SA itself. SPIs are chosen by the receiver, so what others say of the same number is
+// taken only where they name the receiver as the other end.
+func (s scene) ofSPI(receiver bool) []*evidence.Event {
+	var out []*evidence.Event
+	for _, e := range s.c.bySPI[s.f.flow.SPI] {
+		switch {
+		case receiver && e.Device == s.f.device && (!e.Dst.IsValid() || e.Dst == s.f.flow.Dst):
+			out = append(out, e)
+		case !receiver && e.Device != s.f.device && (!e.Peer.IsValid() || e.Peer == s.f.flow.Dst):
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// atSender lists what another device says of the receiver.
+func (s scene) atSender() []*evidence.Event {
+	var out []*evidence.Event
+	for _, e := range s.c.byPeer[s.f.flow.Dst] {
+		if e.Device != s.f.device {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// since is how long before the first sighting e was. It is known for one clock alone.
+func (s scene) since(e *evidence.Event) (time.Duration, bool) {
+	if e.At.IsZero() || s.f.first.At.IsZero() || e.Clock != s.f.first.Clock {
+		return 0, false
+	}
+	return s.f.first.At.Sub(e.At), true
+}
+
+// behind is how long after the last sighting e was.
+func (s scene) behind(e *evidence.Event) (time.Duration, bool) {
+	if e.At.IsZero() || s.f.last.At.IsZero() || e.Clock != s.f.last.Clock {
+		return 0, false
+	}
+	return e.At.Sub(s.f.last.At), true
+}
+
+// upBetween reports that an SA with the sender came up between e and the first sighting: then what e removed is not what
+// the packets were for.
+func (s scene) upBetween(e *evidence.Event) bool {
+	for _, up := range s.atReceiver() {
+		if up.Kind != evidence.ChildUp && up.Kind != evidence.Installed && up.Kind != evidence.Healed {
+			continue
+		}
+		if up.Clock == e.Clock && up.At.After(e.At) && up.At.Before(s.f.first.At) {
+			return true
+		}
+	}
+	return false
+}

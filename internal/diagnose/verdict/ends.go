@@ -1,0 +1,91 @@
+package verdict
+
+import (
+	"net/netip"
+	"slices"
+
+	"lockstep/internal/diagnose/evidence"
+)
+
+// End is what a configuration says of one device, as far as verdicts need it.
+type End struct {
+	File    string
+	Device  string       // its hostname
+	Addrs   []netip.Addr // its own
+	Peers   []netip.Addr // whom it names
+	Dynamic bool         // it also answers peers that it does not name
+	DPD     bool
+	// Lifetime quotes by peer: what this end says of the IPsec lifetime; zero values where it says nothing.
+	Life map[netip.Addr]Life
+}
+
+// Life is the lifetime of one entry, in seconds and kilobytes; 0 kB: not limited by volume.
+type Life struct {
+	Seconds, KB uint64
+	Quote       evidence.Quote
+}
+
+// Known is what is known beside the events.
+type Known struct {
+	Ends []End
+	SAs  []evidence.SA
+	IKE  []evidence.IKESA
+}
+
+// Class is who sends.
+type Class string
+
+const (
+	ConfiguredPeer Class = "configured peer"
+	DynamicPeer    Class = "dynamic peer"
+	IKEPeer        Class = "peer seen in IKE"
+	NotAPeer       Class = "stranger"
+	NotKnown       Class = "not known" // no configuration tells
+)
+
+// end finds the configuration of a device that has an address; a hostname counts if no address speaks against it.
+func (k Known) end(addr netip.Addr, device string) *End {
+	for i := range k.Ends {
+		if slices.Contains(k.Ends[i].Addrs, addr) {
+			return &k.Ends[i]
+		}
+	}
+	for i := range k.Ends {
+		if device != "" && k.Ends[i].Device == device {
+			return &k.Ends[i]
+		}
+	}
+	return nil
+}
+
+// classify says who the sender is to the receiver.
+func (k Known) classify(s scene) (Class, []string) {
+	end := k.end(s.f.flow.Dst, s.f.device)
+	switch {
+	case end == nil:
+		if ikeWith(s) {
+			return IKEPeer, nil
+		}
+		return NotKnown, nil
+	case slices.Contains(end.Peers, s.f.flow.Src):
+		return ConfiguredPeer, []string{"the configuration " + end.File + " names " + s.f.flow.Src.String() + " as a peer"}
+	case ikeWith(s):
+		return IKEPeer, []string{"the log shows IKE SAs with " + s.f.flow.Src.String()}
+	case end.Dynamic:
+		return DynamicPeer, []string{"the configuration " + end.File + " does not name " + s.f.flow.Src.String() + ", and answers peers that it does not name"}
+	}
+	return NotAPeer, []string{"the configuration " + end.File + " has " + s.f.flow.Dst.String() + " or this hostname, and no entry for " + s.f.flow.Src.String()}
+}
+
+// ikeWith reports that an authenticated SA with the sender was seen.
+func ikeWith(s scene) bool {
+	for _, e := range s.atReceiver() {
+		switch e.Kind {
+		case evidence.ChildUp, evidence.IKEUp, evidence.InitialContact, evidence.Rekey:
+			if e.Peer == s.f.flow.Src {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,205 @@
+package verdict
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"lockstep/internal/diagnose/evidence"
+)
+
+// Judged is the verdict on one flow, with everything it rests on.
+type Judged struct {
+	evidence.Flow
+	Device      string
+	Platform    evidence.Platform
+	Verdict     Verdict
+	Sure        Confidence // of the verdict
+	Class       Class
+	Count       uint64 // lines seen
+	Least       uint64 // packets that there were at least
+	First, Last evidence.Stamp
+	Spread      time.Duration // surely between the first and the last on one clock
+	Outage      time.Duration // estimate: from the first sighting to the end of it, or to the last sighting
+	Ended       string        // by what; "not seen" where nothing tells
+	EndedAt     time.Time
+	Cause       string // D-code or unknown
+	Confidence  Confidence
+	Others      []Candidate // causes that fit as well
+	Why         []string    // sentences, each true by itself
+	Evidence    []evidence.Quote
+	Bugs        []Bug
+	order       int
+}
+
+// Judge gives the verdict on every flow, the gravest first. now is the end of what was seen, for live use; zero: what
+// the files cover.
+func (t *Tracker) Judge(k Known, now time.Time) []Judged {
+	out := make([]Judged, 0, len(t.flows))
+	for _, f := range t.flows {
+		out = append(out, t.judge(f, k, now))
+	}
+	slices.SortFunc(out, func(a, b Judged) int {
+		return cmp.Or(cmp.Compare(rank(a.Verdict), rank(b.Verdict)), cmp.Compare(a.order, b.order))
+	})
+	return out
+}
+
+func rank(v Verdict) int { return [...]int{Persistent: 0, Transient: 1, Stranger: 2}[v] }
+
+// JudgeFlow gives the verdict on one flow.
+func (t *Tracker) JudgeFlow(flow evidence.Flow, k Known, now time.Time) (Judged, bool) {
+	f, ok := t.flows[flow]
+	if !ok {
+		return Judged{}, false
+	}
+	return t.judge(f, k, now), true
+}
+
+func (t *Tracker) judge(f *track, k Known, now time.Time) Judged {
+	s := scene{f, &t.context}
+	j := Judged{Flow: f.flow, Device: f.device, Platform: f.platform, Count: f.lines, Least: f.lines + f.hidden, First: f.first.Stamp, Last: f.last.Stamp,
+		Spread: f.widest, order: f.firstSeen, Cause: UnknownCause}
+	j.Evidence = append(j.Evidence, f.first.Quote)
+	if f.hidden > 0 {
+		j.say("the device counts %d repeats that it did not print", f.hidden)
+	}
+	t.measureTraffic(&j)
+	var why []string
+	j.Class, why = k.classify(s)
+	j.Why = append(j.Why, why...)
+	t.weigh(&j, s, now)
+	if t.stranger(&j, s) {
+		return j
+	}
+	t.end(&j, s, now)
+	causes(&j, s, k)
+	j.Bugs = bugs(j, s)
+	j.dedupe()
+	return j
+}
+
+func (j *Judged) say(format string, args ...any) { j.Why = append(j.Why, fmt.Sprintf(format, args...)) }
+
+func (j *Judged) quote(q evidence.Quote) {
+	if q.File != "" && len(j.Evidence) < 12 {
+		j.Evidence = append(j.Evidence, q)
+	}
+}
+
+// dedupe leaves each place once, in the order in which it was quoted.
+func (j *Judged) dedupe() {
+	seen := map[evidence.Source]bool{}
+	j.Evidence = slices.DeleteFunc(j.Evidence, func(q evidence.Quote) bool {
+		again := seen[q.Source]
+		seen[q.Source] = true
+		return again
+	})
+}
+
+// weigh applies the rule: again, surely at least T later, is persistent.
+func (t *Tracker) weigh(j *Judged, s scene, now time.Time) {
+	f := s.f
+	if f.limited > 0 {
+		j.say("the device prints this message at most once in %s: the number of packets is not known from it", plain(f.limited))
+	}
+	if f.clocks > 0 {
+		j.say("its lines come by clocks that cannot be compared: gaps between those were not counted")
+	}
+	if !f.proof.At.IsZero() {
+		j.Verdict, j.Sure = Persistent, Likely
+		if f.widest >= 30*time.Second && (j.Class == ConfiguredPeer || j.Class == IKEPeer) {
+			j.Sure = Certain
+		}
+		j.say("the same flow and SPI came again, surely at least %s later: the SAs are out of step", plain(f.widest.Truncate(time.Millisecond)))
+		j.quote(f.proof.Quote)
+		j.quote(f.last.Quote)
+		return
+	}
+	j.Verdict, j.Sure = Transient, Likely
+	if f.lines > 1 {
+		j.quote(f.last.Quote)
+		j.say("its %d lines are surely no more than %s apart", f.lines, plain(f.widest))
+		if f.clocks > 0 || f.first.At.IsZero() {
+			j.Sure = Possible
+			j.say("whether time passed between its lines cannot be told from their stamps")
+		}
+	} else {
+		j.say("seen once: as the tech note has it, most likely a packet that crossed a rekey")
+	}
+	t.silence(j, f, now)
+}
+
+// silence says whether a repeat would have been seen.
+func (t *Tracker) silence(j *Judged, f *track, now time.Time) {
+	end := t.covered[f.device]
+	if !now.IsZero() {
+		end = now
+	}
+	window := max(2*f.limited, 5*time.Second)
+	if end.IsZero() || f.last.At.IsZero() || end.Sub(f.last.At) >= window {
+		return
+	}
+	j.Sure = Possible
+	j.say("the log of %s ends %s later, before a repeat would have been printed: it may have been the beginning of a black hole", f.device, plain(end.Sub(f.last.At)))
+}
+
+// Covers tells up to when a device's log goes, where lines that say nothing of IPsec show it.
+func (t *Tracker) Covers(device string, until time.Time) {
+	if until.After(t.covered[device]) {
+		t.covered[device] = until
+	}
+}
+
+// stranger decides that nobody we know sends: then nothing is out of step.
+func (t *Tracker) stranger(j *Judged, s scene) bool {
+	w := t.scans[j.SPI]
+	switch {
+	case j.SPI < 256:
+		j.say("SPI %d is reserved and is never negotiated (RFC 4303 §2.1)", j.SPI)
+		j.Sure = Certain
+	case j.Class == NotAPeer:
+		j.Sure = Likely
+	case w != nil && w.sources >= 3 && j.Class != ConfiguredPeer && j.Class != IKEPeer:
+		j.say("%d sources sent on this one SPI; an SPI is agreed with one peer, so this is a scan or forged", w.sources)
+		for _, f := range w.flows {
+			if other := t.flows[f]; other != nil {
+				j.quote(other.first.Quote)
+			}
+		}
+		j.Sure = Likely
+	default:
+		return false
+	}
+	j.Verdict, j.Ended = Stranger, "not ours"
+	if j.Class != ConfiguredPeer {
+		j.Class = NotAPeer
+	}
+	j.dedupe()
+	return true
+}
+
+// measureTraffic takes the true number of packets from a capture of the same flow.
+func (t *Tracker) measureTraffic(j *Judged) {
+	p, ok := t.traffic[j.Flow]
+	if !ok || p.Packets <= j.Least {
+		return
+	}
+	j.Least = p.Packets
+	j.say("the capture %s has %d packets on this SPI, the longest pause between them %s", p.Source, p.Packets, plain(p.Longest))
+	j.quote(evidence.Quote{Source: p.Source, Text: fmt.Sprintf("%d ESP packets %v, sequence numbers %d to %d", p.Packets, p.Flow, p.SeqFirst, p.SeqLast)})
+}
+
+// plain is a duration as people say it.
+func plain(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%gs", d.Round(100*time.Millisecond).Seconds())
+	case d < 48*time.Hour:
+		return d.Round(time.Second).String()
+	}
+	return fmt.Sprintf("%d days", int(d/(24*time.Hour)))
+}
