@@ -204,7 +204,8 @@ func (e *Engine) count(i *incident, v Evidence, busy bool) {
 	f := i.flow
 	i.Last = f.Last
 	i.explained = i.explained || busy
-	if i.Delivered.IsZero() {
+	// What is told of packets may come after the proof that others arrived since: they were lost all the same.
+	if i.Delivered.IsZero() || v.seen.At.Before(i.Delivered) {
 		i.Lost += v.seen.Count
 	}
 	if f.Verdict != i.Verdict {
