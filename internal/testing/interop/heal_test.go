@@ -14,12 +14,14 @@ import (
 
 func TestKilledGatewayIsHealedByRecovery(t *testing.T) {
 	t.Run("StateKept", func(t *testing.T) {
+		t.Parallel()
 		s := newSite(t, lab.SVTI{}, anyTS)
 		s.up()
 		s.killAndRestart("-frozen").check("recovery", "K10", "D01")
 	})
 	// Without the state directory nobody can tell whether the SPI was ours: the class says so, and the cause is not guessed.
 	t.Run("StateLost", func(t *testing.T) {
+		t.Parallel()
 		s := newSite(t, lab.SVTI{}, anyTS)
 		s.up()
 		s.ours.NewState()
@@ -29,6 +31,7 @@ func TestKilledGatewayIsHealedByRecovery(t *testing.T) {
 
 // Without -frozen the gateway's own start-up initiation is as fast, and is named as what healed.
 func TestStartupInitiationIsCreditedToBoot(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, lab.SVTI{}, anyTS)
 	s.up()
 	s.killAndRestart().check("boot", "K10", "D01")
@@ -83,7 +86,8 @@ func (h *healing) check(healer, class, cause string) {
 	if i.Result != "healed" || i.Healer != healer || i.Class != class || i.Cause != cause || i.SPI.Number != h.old.In || i.HealMS == nil {
 		t.Fatalf("incident %+v, want it healed by %s, class %s, cause %s, SPI %08x", i, healer, class, cause, h.old.In)
 	}
-	if i.RoundTrips != 2 {
+	// The start-up may be through with IKE_SA_INIT when the first stray is read.
+	if i.RoundTrips != 2 && !(healer == "boot" && i.RoundTrips == 1) {
 		t.Errorf("%d round trips, want IKE_SA_INIT and IKE_AUTH", i.RoundTrips)
 	}
 	t.Logf("healed by %s in %d ms, %d packets lost; with the restart %v and %d", i.Healer, *i.HealMS, i.Lost, h.report.LongestDark.Round(time.Millisecond), h.report.Lost)
