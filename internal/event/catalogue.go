@@ -42,7 +42,7 @@ var (
 		"Recovery has no further step for this peer, or its budget is used up.", "Look at the peer; clear crypto sa peer starts anew."}
 	recoveryRecurring = Entry{"CRYPTO", Error, "RECOVERY_RECURRING", Unlimited,
 		"One peer had to be healed three times in 24 hours, or twice of the same cause: recovery masks a cause that stays.",
-		"Debug crypto ikev2 and crypto ipsec at both ends; see show crypto recovery detail."}
+		"Look at what the text names, at both ends; show crypto recovery trend has the healings by hour and day with their causes."}
 	recoveryOneWay = Entry{"CRYPTO", Notification, "RECOVERY_ONE_WAY", Unlimited,
 		"We send on an SA and nothing comes back, although the peer answers IKE and a fresh SA changed nothing: as for video or syslog.",
 		"None if the traffic of that tunnel goes one way by nature; else look at the routes and filters behind the peer."}

@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// RecoveryRecurring tells that a peer is healed again and again. what is how often, causes the D-codes.
-func RecoveryRecurring(at time.Time, tunnel string, peer netip.Addr, what, causes string) Record {
-	r := recoveryRecurring.record(at, fmt.Sprintf("%s: peer %v %s (cause %s): recovery does not remove the cause, debug crypto ikev2 and ipsec at both ends",
-		tunnel, peer, what, causes), slog.String("tunnel", tunnel), slog.String("causes", causes))
+// RecoveryRecurring tells that a peer is healed again and again. what is how often, causes the D-codes with their counts,
+// here and there what to look at for the most frequent, at this end and at the peer's.
+func RecoveryRecurring(at time.Time, tunnel string, peer netip.Addr, what, causes, here, there string) Record {
+	r := recoveryRecurring.record(at, fmt.Sprintf("%s: peer %v %s (%s): recovery does not remove the cause. Here: %s. At the peer: %s. See show crypto recovery trend",
+		tunnel, peer, what, causes, here, there), slog.String("tunnel", tunnel), slog.String("causes", causes))
 	r.Peer = peer
 	return r
 }

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -8,10 +9,13 @@ import (
 
 func TestLinesOfRecoveryAndSystem(t *testing.T) {
 	for want, r := range map[string]Record{
-		"%CRYPTO-3-RECOVERY_RECURRING: Tunnel0: peer 192.0.2.2 healed 3 times in 24 hours (cause D01 3 times): recovery does not remove the cause, debug crypto ikev2 and ipsec at both ends": RecoveryRecurring(t0, "Tunnel0", b, "healed 3 times in 24 hours", "D01 3 times"),
-		"%SYS-5-RESTART: System restarted -- Lockstep, version 0.1":                                   Restarted(t0, "0.1"),
-		"%SYS-5-CONFIG_I: Configured from console by op":                                              Configured(t0, "console", "op"),
-		"%SYS-6-SUPPRESSED: 59 more of %CRYPTO-4-RECVD_PKT_INV_SPI for this flow since the last line": Suppressed(t0, RecvdPktInvSPI(t0, a, b, 1), 59),
+		"%CRYPTO-3-RECOVERY_RECURRING: Tunnel0: peer 192.0.2.2 healed 3 times in 24 hours (D01 twice, unknown once): recovery does not remove the cause. " +
+			"Here: why it restarts. At the peer: its DPD. See show crypto recovery trend": RecoveryRecurring(t0, "Tunnel0", b, "healed 3 times in 24 hours", "D01 twice, unknown once", "why it restarts", "its DPD"),
+		"%CRYPTO-5-RECOVERY_ONE_WAY: Tunnel0: peer 192.0.2.2: nothing comes back; looked at again at " + t0.Format(time.DateTime): RecoveryOneWay(t0, "Tunnel0", b, "nothing comes back", t0),
+		"%CRYPTO-4-PEER_FAULT: Tunnel0: peer 192.0.2.2 drops it (CSCvp16730): it gets another. Update the peer's software":        PeerFault("Tunnel0", netip.AddrPortFrom(b, 500), "CSCvp16730", "drops it", "it gets another"),
+		"%SYS-5-RESTART: System restarted -- Lockstep, version 0.1":                                                               Restarted(t0, "0.1"),
+		"%SYS-5-CONFIG_I: Configured from console by op":                                                                          Configured(t0, "console", "op"),
+		"%SYS-6-SUPPRESSED: 59 more of %CRYPTO-4-RECVD_PKT_INV_SPI for this flow since the last line":                             Suppressed(t0, RecvdPktInvSPI(t0, a, b, 1), 59),
 	} {
 		if got := line(r); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)

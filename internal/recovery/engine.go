@@ -104,6 +104,7 @@ func (e *Engine) tick() {
 
 // due does what the time of one owner asks for.
 func (e *Engine) due(o *owner) {
+	e.revision++
 	if !o.retry.IsZero() && !o.retry.After(e.now) {
 		o.retry = time.Time{}
 		e.advance(o)
@@ -296,6 +297,10 @@ func (e *Engine) report(k ReportKind, o *owner, i *incident, what, why string) {
 	if i != nil {
 		r.Incident = i.snapshot()
 	}
+	e.publish(r)
+}
+
+func (e *Engine) publish(r Report) {
 	e.out = append(e.out, r)
 	e.revision++
 }

@@ -133,7 +133,8 @@ type Report struct {
 	Incident Incident
 	What     string
 	Why      string
-	Next     time.Time // of OneWayMarked
+	Next     time.Time    // of OneWayMarked
+	Causes   []CauseCount // of Recurring: those of 24 hours, the most frequent first; never empty
 }
 
 func (Order) action()  {}

@@ -80,6 +80,9 @@ func (e *Engine) settle(o *owner) {
 	}
 	sooner(o.retry)
 	sooner(o.until)
+	if day := o.healedSince(e.now, trendOver); len(day) > 0 {
+		sooner(day[0].at.Add(trendOver)) // it counts no longer
+	}
 	if !o.state.flying() { // its end settles again
 		for _, i := range o.open {
 			_, _, at := i.fate()
@@ -144,50 +147,6 @@ func (e *Engine) remember(i *incident) {
 	e.history = append(e.history, i)
 }
 
-const (
-	trendOver  = 24 * time.Hour
-	recurring  = 3 // healings in trendOver
-	alarmEvery = time.Hour
-)
-
-// recurs counts healings, and alarms when recovery masks a cause that stays (protocol.md §1.3 "Recurring").
-func (e *Engine) recurs(o *owner, i *incident) {
-	o.healed = slices.DeleteFunc(o.healed, func(h healing) bool { return e.now.Sub(h.at) >= trendOver })
-	if n := len(o.healed); n > 0 && !i.First.After(o.healed[n-1].at) {
-		return // part of the same event
-	}
-	o.healed = append(o.healed, healing{i.Delivered, i.Cause, i.HealTime()})
-	if len(o.healed) > maxHistory {
-		o.healed = o.healed[1:]
-	}
-	same := 0
-	for _, h := range o.healed {
-		if h.code == i.Cause && h.code != UnknownCause {
-			same++
-		}
-	}
-	if len(o.healed) < recurring && same < 2 || !o.alarmedAt.IsZero() && e.now.Sub(o.alarmedAt) < alarmEvery {
-		return
-	}
-	o.alarmedAt = e.now
-	e.report(Recurring, o, i, fmt.Sprintf("healed %d times in 24 hours", len(o.healed)), trendText(o.healed))
-}
-
-func trendText(hs []healing) string {
-	count := map[string]int{}
-	var codes []string
-	for _, h := range hs {
-		if count[h.code]++; count[h.code] == 1 {
-			codes = append(codes, h.code)
-		}
-	}
-	var parts []string
-	for _, c := range codes {
-		parts = append(parts, fmt.Sprintf("%s %d times", c, count[c]))
-	}
-	return strings.Join(parts, ", ")
-}
-
 // Standing is where the machine of one owner is.
 type Standing struct {
 	Owner    sa.Owner
@@ -240,12 +199,14 @@ func (e *Engine) Standings() []Standing {
 	var out []Standing
 	for _, o := range e.owners {
 		s := Standing{Owner: o.ID, Peer: o.Name, State: o.state, Since: o.since, Until: o.until, Why: o.why, Rung: o.rung,
-			Open: len(o.open), Healed24: len(o.healed), Trend: trendText(o.healed)}
+			Open: len(o.open)}
+		day := o.healedSince(e.now, trendOver)
+		s.Healed24, s.Trend = len(day), trendText(day)
 		if !o.quiet.since.IsZero() {
 			s.OneWaySince, s.OneWayUntil = o.quiet.since, o.quiet.until
 		}
-		if n := len(o.healed); n > 0 {
-			s.LastHeal = o.healed[n-1].took
+		if n := len(day); n > 0 {
+			s.LastHeal = day[n-1].took
 		}
 		out = append(out, s)
 	}

@@ -99,17 +99,10 @@ type owner struct {
 	budget budget
 	alarm  bool // the operator was told that nothing helps
 
-	healed    []healing // of the last 24 h
+	healed    []healing // of the last week, oldest first
 	alarmedAt time.Time // RECURRING
 	wake      time.Time // in the heap; zero: not in it
 	index     int
-}
-
-// healing is one success; incidents that overlap in time count as one.
-type healing struct {
-	at   time.Time
-	code string
-	took time.Duration
 }
 
 func newOwner(o Owner) *owner {

@@ -206,8 +206,7 @@ func (e *Engine) byNature(o *owner, what string) {
 	}
 	i.note(e.now, "one-way by nature", what+"; looked at again in "+q.pause.String())
 	e.close(o, i, ByNature, what)
-	r := Report{Kind: OneWayMarked, At: e.now, Peer: o.Name, Remote: o.Remote, Incident: i.snapshot(), What: "one-way by nature", Why: what, Next: q.until}
-	e.out = append(e.out, r)
+	e.publish(Report{Kind: OneWayMarked, At: e.now, Peer: o.Name, Remote: o.Remote, Incident: i.snapshot(), What: "one-way by nature", Why: what, Next: q.until})
 }
 
 // heard takes a packet that was verified on the child with inbound SPI in. first: it is the first on that child.

@@ -57,13 +57,25 @@ func (r *Runner) Standings() []recovery.Standing { return r.shown.Load().standin
 
 // Flows lists every flow that is remembered, the most recent first. It asks the running loop, and gives nil when ctx ends
 // first.
-func (r *Runner) Flows(ctx context.Context) []recovery.Flow {
-	ask := make(chan []recovery.Flow, 1)
+func (r *Runner) Flows(ctx context.Context) (out []recovery.Flow) {
+	r.ask(ctx, func() { out = r.engine.Flows() })
+	return out
+}
+
+// Trends tells what was healed within a week, of the peers with which something was. It asks the running loop, and gives nil
+// when ctx ends first.
+func (r *Runner) Trends(ctx context.Context) (out []recovery.Trend) {
+	r.ask(ctx, func() { out = r.engine.Trends(r.opt.Now()) })
+	return out
+}
+
+// ask has the loop run do, and returns when it has, or when ctx ends before it began.
+func (r *Runner) ask(ctx context.Context, do func()) {
+	done := make(chan struct{})
 	select {
-	case r.asks <- ask:
-		return <-ask
+	case r.asks <- func() { do(); close(done) }:
+		<-done
 	case <-ctx.Done():
-		return nil
 	}
 }
 

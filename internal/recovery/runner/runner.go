@@ -48,7 +48,7 @@ const (
 type Runner struct {
 	opt    Options
 	queue  queue
-	asks   chan chan []recovery.Flow
+	asks   chan func() // run by the loop
 	config atomic.Pointer[policy.Config]
 	shown  atomic.Pointer[snapshot]
 	late   atomic.Uint64
@@ -86,7 +86,7 @@ func New(o Options) *Runner {
 	if o.Config == nil {
 		o.Config = &policy.Config{}
 	}
-	r := &Runner{opt: o, queue: queue{wake: make(chan struct{}, 1)}, asks: make(chan chan []recovery.Flow), received: map[sa.Owner]uint64{}}
+	r := &Runner{opt: o, queue: queue{wake: make(chan struct{}, 1)}, asks: make(chan func()), received: map[sa.Owner]uint64{}}
 	r.config.Store(o.Config)
 	r.engine = recovery.New(recovery.Options{Settings: recovery.SettingsOf(o.Config), Jitter: r.jitter, Started: o.Now()})
 	r.publish(o.Now())
@@ -123,7 +123,7 @@ func (r *Runner) Run(ctx context.Context) {
 		case <-r.queue.wake:
 		case <-timer.C:
 		case ask := <-r.asks:
-			ask <- r.engine.Flows()
+			ask()
 		}
 	}
 }
@@ -193,7 +193,7 @@ func (r *Runner) announce(v recovery.Report) {
 	case recovery.GaveUp:
 		r.opt.Events(event.RecoveryGaveUp(v.At, v.Peer, v.Remote, v.Why))
 	case recovery.Recurring:
-		r.opt.Events(event.RecoveryRecurring(v.At, v.Peer, v.Remote, v.What, v.Why))
+		r.opt.Events(event.RecoveryRecurring(v.At, v.Peer, v.Remote, v.What, v.Why, v.Causes[0].Here, v.Causes[0].There))
 	case recovery.OneWayMarked:
 		r.opt.Events(event.RecoveryOneWay(v.At, v.Peer, v.Remote, v.Why, v.Next))
 	default:
