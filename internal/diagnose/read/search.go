@@ -14,27 +14,36 @@ var marks = []string{
 // search finds the first of several words in one pass (Wu and Manber, 1994, with blocks of two octets): where the two
 // octets at the end of a window stand in no word, the window moves on by nearly its length.
 type search struct {
-	words []string
 	width int // of the window: the length of the shortest word
+	// shift is by how much a window that ends in these two octets may move; from stop on it is an index into ends, which
+	// names the words whose window ends so.
 	shift [1 << 16]uint8
-	at    map[uint16][]string // words whose window ends in these two octets
+	ends  [][]string
 }
 
+// stop marks in shift: the rest is an index into ends.
+const stop = 128
+
 func newSearch(words []string) *search {
-	s := &search{words: words, width: len(words[0]), at: map[uint16][]string{}}
+	s := &search{width: len(words[0])}
 	for _, w := range words {
 		s.width = min(s.width, len(w))
 	}
 	for i := range s.shift {
 		s.shift[i] = uint8(s.width - 1)
 	}
+	at := map[uint16][]string{}
 	for _, w := range words {
-		for end := 2; end <= s.width; end++ {
+		for end := 2; end < s.width; end++ {
 			b := block(w[end-2], w[end-1])
 			s.shift[b] = min(s.shift[b], uint8(s.width-end))
 		}
 		b := block(w[s.width-2], w[s.width-1])
-		s.at[b] = append(s.at[b], w)
+		at[b] = append(at[b], w)
+	}
+	for b, words := range at {
+		s.shift[b] = stop + uint8(len(s.ends))
+		s.ends = append(s.ends, words)
 	}
 	return s
 }
@@ -44,14 +53,14 @@ func block(a, b byte) uint16 { return uint16(a)<<8 | uint16(b) }
 // find is where the first word begins in text, or -1.
 func (s *search) find(text []byte) int {
 	for i := s.width - 1; i < len(text); {
-		step := s.shift[block(text[i-1], text[i])]
-		if step > 0 {
+		step := s.shift[uint16(text[i-1])<<8|uint16(text[i])]
+		if step < stop {
 			i += int(step)
 			continue
 		}
 		from := i - s.width + 1
-		for _, w := range s.at[block(text[i-1], text[i])] {
-			if len(text)-from >= len(w) && string(text[from:from+len(w)]) == w {
+		for _, w := range s.ends[step-stop] {
+			if text[from] == w[0] && len(text)-from >= len(w) && string(text[from:from+len(w)]) == w {
 				return from
 			}
 		}
