@@ -70,6 +70,9 @@ func (g *Gateway) Standings() []recovery.Standing { return g.runner.Standings() 
 // Flows implements exec.Gateway.
 func (g *Gateway) Flows(ctx context.Context) []recovery.Flow { return g.runner.Flows(ctx) }
 
+// Trends implements exec.Gateway.
+func (g *Gateway) Trends(ctx context.Context) []recovery.Trend { return g.runner.Trends(ctx) }
+
 // RecoveryStats implements exec.Gateway.
 func (g *Gateway) RecoveryStats() runner.Stats { return g.runner.Stats() }
 

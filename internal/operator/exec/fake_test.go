@@ -99,6 +99,7 @@ type lab struct {
 	incs   []recovery.Incident
 	stands []recovery.Standing
 	flows  []recovery.Flow
+	trends []recovery.Trend
 	stuck  bool // IKE and recovery answer nothing
 
 	mu      sync.Mutex
@@ -180,6 +181,11 @@ func (l *lab) story() {
 		{Owner: 0, Peer: "Tunnel0", State: recovery.Idle, Since: began.Add(12 * time.Second), Why: "clean", Healed24: 1, Trend: "D01 1 times", LastHeal: 84 * time.Millisecond},
 		{Owner: 1, Peer: "Tunnel7", State: recovery.Backoff, Since: now.Add(-12 * time.Second), Until: now.Add(9 * time.Second), Why: "the peer does not answer IKE", Open: 1},
 	}
+	l.trends = []recovery.Trend{{Owner: 0, Peer: "Tunnel0", Remote: siteB, Hours: [24]int{20: 1, 23: 1}, Days: [7]int{2: 1, 6: 2}, Healings: 3, Recurring: true,
+		Healers: map[recovery.Healer]int{recovery.ByRecovery: 2, recovery.ByPeer: 1}, Median: 84 * time.Millisecond, Worst: 1250 * time.Millisecond, Trips: 2, Lost: 143,
+		First: now.AddDate(0, 0, -5), Last: began.Add(84 * time.Millisecond), Causes: []recovery.CauseCount{
+			{Cause: "D01", Healings: 2, Here: "why this gateway restarts: show version, the log of its service, the host's", There: "dead peer detection, so that it notices sooner"},
+			{Cause: "D06", Healings: 1, Here: "which outbound SPI the peer uses a minute after a rekey", There: "when it switches to the new SA"}}}}
 	l.flows = []recovery.Flow{
 		{Key: recovery.Key{Src: siteC, Dst: ours, SPI: still}, Class: recovery.Tombstone, Verdict: recovery.Persistent, Owner: 1, OwnerBy: "tombstone", Peer: "Tunnel7",
 			First: now.Add(-27 * time.Second), Last: now.Add(-time.Second), Count: 1733, Octets: 242620, MinLen: 140, Incident: 14,
@@ -221,6 +227,14 @@ func (l *lab) Flows(ctx context.Context) []recovery.Flow {
 		return nil
 	}
 	return slices.Clone(l.flows)
+}
+
+func (l *lab) Trends(ctx context.Context) []recovery.Trend {
+	if l.stuck {
+		<-ctx.Done()
+		return nil
+	}
+	return slices.Clone(l.trends)
 }
 
 func (l *lab) ClearRecovery(o sa.Owner) bool {

@@ -42,6 +42,7 @@ type Gateway interface {
 	Incidents() []recovery.Incident
 	Standings() []recovery.Standing
 	Flows(ctx context.Context) []recovery.Flow
+	Trends(ctx context.Context) []recovery.Trend
 	RecoveryStats() runner.Stats
 	ClearRecovery(o sa.Owner) bool
 

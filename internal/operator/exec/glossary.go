@@ -17,6 +17,7 @@ func glossary() grammar.Glossary {
 
 		"detail": "With every fact", "detailed": "With every fact", "peer": "Of one peer", "remote": "Of one peer", "interface": "Of one interface",
 		"Tunnel": "Tunnel interface", "spi": "Of one SPI", "incident": "One incident with its timeline",
+		"trend": "Healings by hour and day, with their causes",
 
 		":address": "IP address of the peer", ":unit": "Interface number", ":spi": "SPI, as 0xB761863E or 3076621886", ":incident": "Number of the incident",
 	}

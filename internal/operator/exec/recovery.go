@@ -10,7 +10,7 @@ import (
 
 func recoveryCommands(r *reader) []cli.Command {
 	return []cli.Command{
-		{Pattern: "show crypto recovery [detail|incident <1-4294967295>:incident]", Help: "Healing of lost SA agreement", Run: showing(r.recovery)},
+		{Pattern: "show crypto recovery [detail|trend|incident <1-4294967295>:incident]", Help: "Healing of lost SA agreement", Run: showing(r.recovery)},
 		{Pattern: "show crypto invalid-spi", Help: "ESP that came without an SA, by flow", Run: showing(r.invalidSPI)},
 	}
 }
@@ -19,8 +19,15 @@ func (r *reader) recovery(ctx context.Context, c *call) (show.View, error) {
 	if n, ok := c.Match.Var("incident"); ok {
 		return r.incident(n.Number)
 	}
+	if c.Match.Has("trend") {
+		return show.NewTrend(r.snapshot(ctx, 0), r.Trends(ctx)), nil
+	}
 	from := &show.RecoverySource{Identity: r.identity(), Standings: r.Standings(), Incidents: r.Incidents(), Stats: r.RecoveryStats()}
-	return show.NewRecovery(r.snapshot(ctx, withInterfaces), from, c.Match.Has("detail")), nil
+	want := withInterfaces
+	if c.Match.Has("detail") {
+		want |= withIKE // what is known of the peers' faults
+	}
+	return show.NewRecovery(r.snapshot(ctx, want), from, c.Match.Has("detail")), nil
 }
 
 func (r *reader) incident(id uint64) (show.View, error) {

@@ -12,6 +12,7 @@ var causes = map[string]string{
 	"D13": "the SA's volume was used up here before the peer replaced it",
 	"D14": "an operator cleared the SA here, and the peer has not heard of it",
 	"D15": "we found the peer dead and dropped its SAs; it was alive and has not noticed",
+	"D24": "the peer's sequence numbers went back below what was seen: it was restored with old counters",
 	"D21": "the SA went with a reauthentication before the peer had the new one",
 	"D29": "the SPI belongs to another gateway of the fleet: the packets came the wrong way",
 
@@ -38,6 +39,10 @@ func classText(c recovery.Class) string {
 		return "we never issued this SPI"
 	case recovery.Unknown:
 		return "whether we issued this SPI cannot be told yet"
+	case recovery.OneWay:
+		return "we send on this child SA, and nothing comes back"
+	case recovery.ReplayStuck:
+		return "what comes on this child SA is older than its replay window"
 	}
 	return "not described"
 }

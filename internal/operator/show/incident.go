@@ -44,6 +44,7 @@ type Incident struct {
 	unaided string
 	open    bool
 	healed  bool
+	silent  bool // it is about a child SA that is there
 }
 
 // Moment is one entry of a timeline.
@@ -61,7 +62,8 @@ func NewIncident(i recovery.Incident) *Incident {
 		Verdict: i.Verdict.String(), Revised: i.Revised, Cause: i.Cause, CauseMeaning: causeText(i.Cause), Why: []string{},
 		First: i.First, Last: i.Last, TrafficBack: i.Delivered, Closed: i.Closed, Healer: string(i.Healer), RoundTrips: i.RoundTrips,
 		Lost: i.Lost, ByLifetime: i.ByLifetime, ByDPD: i.ByDPD, Timeline: []Moment{}, Omitted: i.Omitted,
-		unaided: i.Unaided(), open: i.Closed.IsZero(), healed: i.Result == recovery.WasHealed}
+		unaided: i.Unaided(), open: i.Closed.IsZero(), healed: i.Result == recovery.WasHealed,
+		silent: i.Class == recovery.OneWay || i.Class == recovery.ReplayStuck}
 	if !i.Delivered.IsZero() {
 		ms := i.HealTime().Milliseconds()
 		v.HealMS = &ms
@@ -118,9 +120,15 @@ func (v *Incident) facts(p *page) {
 	p.line("Incident %d: %s", v.ID, v.Result)
 	row := func(name, format string, args ...any) { p.line("  %-14s "+format, append([]any{name}, args...)...) }
 	row("Tunnel", "%s, peer %s", v.Tunnel, address(v.Peer))
-	row("Packets", "%s from %s to %s, SPI %v", yesNo(v.Encap == sa.EncapUDP.String(), "ESP in UDP", "ESP"), address(v.Source), address(v.Destination), v.SPI)
-	row("First packet", "%s", fullStamp(v.First))
-	row("Last packet", "%s", fullStamp(v.Last))
+	if v.silent {
+		row("Child SA", "inbound SPI %v", v.SPI)
+		row("Silent since", "%s", fullStamp(v.First))
+		row("Last told", "%s", fullStamp(v.Last))
+	} else {
+		row("Packets", "%s from %s to %s, SPI %v", yesNo(v.Encap == sa.EncapUDP.String(), "ESP in UDP", "ESP"), address(v.Source), address(v.Destination), v.SPI)
+		row("First packet", "%s", fullStamp(v.First))
+		row("Last packet", "%s", fullStamp(v.Last))
+	}
 	if v.HealMS != nil {
 		row("Traffic back", "%s, after %d ms", fullStamp(v.TrafficBack), *v.HealMS)
 		row("Healed by", "%s, with %s", v.Healer, count(v.RoundTrips, "IKE round trip"))

@@ -42,6 +42,7 @@ type Ident struct {
 	OctetsIn        uint64         `json:"octets_in"`
 	Errors          IPsecErrors    `json:"errors"`
 	CurrentOutbound SPI            `json:"current_outbound_spi"`
+	SilentSince     time.Time      `json:"silent_since,omitzero"` // packets go out on the newest child since then, and none comes
 	In              []ESPSA        `json:"inbound"`
 	Out             []ESPSA        `json:"outbound"`
 
@@ -143,7 +144,7 @@ func newIdent(s *Snapshot, p *policy.Peer, tsLocal, tsRemote []ike2.Selector) Id
 func (v *Ident) add(s *Snapshot, c sa.Pair) {
 	if len(v.In) == 0 {
 		if n, ok := s.negotiated(c.Child.In); ok {
-			v.Group = n.PFSGroup
+			v.Group, v.SilentSince = n.PFSGroup, n.SilentSince
 		}
 	}
 	v.Errors.in(&c.In)

@@ -34,6 +34,9 @@ func (v *IPsecInterface) block(p *page, detail bool) {
 		} else {
 			p.line("    #send errors %d, #recv errors %d", f.Errors.Send, f.Errors.Recv)
 		}
+		if !f.SilentSince.IsZero() {
+			p.line("    one-way: packets go out since %s and none comes (show crypto recovery)", stamp(f.SilentSince))
+		}
 		f.endpoints(p)
 		f.sas(p, "inbound", f.In, v.cryptoMap())
 		f.sas(p, "outbound", f.Out, v.cryptoMap())

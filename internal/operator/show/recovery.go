@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"lockstep/internal/ike"
 	"lockstep/internal/policy"
 	"lockstep/internal/recovery"
 	"lockstep/internal/recovery/runner"
@@ -50,8 +51,34 @@ type RecoveryTunnel struct {
 	Healed24 int        `json:"healed_24h"`
 	Trend    string     `json:"causes_24h,omitempty"`
 	LastHeal int64      `json:"last_heal_ms"` // of Healed24; 0 if that is 0
+	// One-way by nature: since when nothing comes back, and when it is looked at again.
+	OneWaySince time.Time `json:"one_way_since,omitzero"`
+	OneWayUntil time.Time `json:"one_way_until,omitzero"`
+	Defects     []Defect  `json:"peer_defects"` // with detail
 
 	idle bool
+}
+
+// Defect is a published fault that the peer has shown.
+type Defect struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+	Doing string    `json:"doing"` // what we do about it
+}
+
+// defectsOf lists what is known of a peer's faults.
+func defectsOf(q ike.Quirks) []Defect {
+	out := []Defect{}
+	for _, d := range []Defect{
+		{"CSCvp16730", q.AvoidFF, "it is offered no SPI that begins with 0xFF"},
+		{"CSCvn31824", q.HoldSwitch, "we send on a new SA when it does, or after " + q.Hold.String()},
+		{"CSC..40554", q.NoM2, "it is sent no INVALID_SPI"},
+	} {
+		if !d.Since.IsZero() {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // RecoverySource is what the view needs beside a Snapshot.
@@ -86,9 +113,13 @@ func NewRecovery(s *Snapshot, r *RecoverySource, detail bool) *Recovery {
 func newRecoveryTunnel(s *Snapshot, st recovery.Standing) RecoveryTunnel {
 	v := RecoveryTunnel{Tunnel: st.Peer, LineUp: s.device(st.Peer).LineUp, State: st.State.String(), Meaning: stateText(st.State), Since: st.Since,
 		Until: st.Until, Why: Clean(st.Why), Rung: st.Rung, Open: st.Open, Healed24: st.Healed24, Trend: st.Trend,
-		LastHeal: st.LastHeal.Milliseconds(), idle: st.State == recovery.Idle}
+		LastHeal: st.LastHeal.Milliseconds(), OneWaySince: st.OneWaySince, OneWayUntil: st.OneWayUntil, Defects: []Defect{},
+		idle: st.State == recovery.Idle}
 	if p := s.peer(st.Peer); p != nil {
 		v.Peer = p.Remote
+		for _, one := range s.saOf(p) {
+			v.Defects = defectsOf(one.Quirks)
+		}
 	}
 	return v
 }
@@ -153,6 +184,12 @@ func (t *RecoveryTunnel) more(p *page, detail bool) {
 		if !t.Until.IsZero() {
 			p.line("    until %s", stamp(t.Until))
 		}
+	}
+	if !t.OneWaySince.IsZero() {
+		p.line("    one-way by nature: nothing comes back since %s; looked at again at %s", stamp(t.OneWaySince), stamp(t.OneWayUntil))
+	}
+	for _, d := range t.Defects {
+		p.line("    the peer has %s, met %s: %s", d.Name, stamp(d.Since), d.Doing)
 	}
 	if t.Trend != "" && (detail || t.Healed24 > 1) {
 		p.line("    causes in 24 hours: %s", t.Trend)
