@@ -69,7 +69,7 @@ func tell(c subcommand, s *story.Story, twin string, out *story.Printer, std std
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out.Begin(s)
-	r, err := story.Run(ctx, s, story.Options{Twin: twin, Version: thisBuild().version, Tell: func(m story.Moment) {
+	r, err := story.RunOnTime(ctx, s, story.Options{Twin: twin, Version: thisBuild().version, Tell: func(m story.Moment) {
 		if out.Moment(m); out.Err != nil {
 			cancel()
 		}

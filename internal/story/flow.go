@@ -32,7 +32,8 @@ type flow struct {
 // departure is one packet sent towards the gateway.
 type departure struct {
 	at     time.Time
-	routed bool // there was a route into a tunnel, and room
+	late   time.Duration // after its time
+	routed bool          // there was a route into a tunnel, and room
 }
 
 // delivery is one packet that came out of the far tunnel.
@@ -53,20 +54,21 @@ func (f *flow) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for n := uint64(0); ; n++ {
-		timer.Reset(time.Until(began.Add(time.Duration(n) * f.every)))
+		due := began.Add(time.Duration(n) * f.every)
+		timer.Reset(time.Until(due))
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
-		f.send(n)
+		f.send(n, time.Since(due))
 	}
 }
 
-func (f *flow) send(n uint64) {
+func (f *flow) send(n uint64, late time.Duration) {
 	pkt := ip.AppendNumbered(nil, f.src, f.dst, n, payloadLen)
 	f.mu.Lock() // before it can arrive
-	f.sent = append(f.sent, departure{at: time.Now()})
+	f.sent = append(f.sent, departure{at: time.Now(), late: late})
 	f.mu.Unlock()
 	if f.from.forward(pkt) {
 		f.mu.Lock()
@@ -97,6 +99,19 @@ func (f *flow) take(pkt []byte, at time.Time) bool {
 		f.got = append(f.got, delivery{n, at})
 	}
 	return true
+}
+
+// latest is how late a packet was sent at the worst since that time.
+func (f *flow) latest(since time.Time) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var most time.Duration
+	for _, d := range f.sent {
+		if !d.at.Before(since) {
+			most = max(most, d.late)
+		}
+	}
+	return most
 }
 
 // flowView is a flow at one moment.

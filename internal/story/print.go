@@ -77,7 +77,7 @@ func (p *Printer) End(r Report) {
 		return
 	}
 	p.printf("\n%s\n", r.verdict())
-	if r.OnlyTiming() && r.LateMS > OnTimeMS {
+	if r.Busy() {
 		p.printf("This machine was busy: its own timers were up to %.1f ms late. Try again when it is idle.\n", r.LateMS)
 	}
 	p.printf("Not exercised here: %s.\n", wrapped(Unexercised, len("Not exercised here: ")))

@@ -10,7 +10,7 @@ import (
 
 func report(ok bool) Report {
 	ms, lost := 89.25, 9
-	r := Report{Story: "reboot", HealMS: &ms, PacketsLost: &lost, RoundTrips: 2, LateMS: 7,
+	r := Report{Story: "reboot", HealMS: &ms, PacketsLost: &lost, RoundTrips: 2, LateMS: 7, Tries: 1,
 		Claims: []Claim{{Claim: "clear", Held: true, Value: "340 datagrams"}, {Claim: "healed b", Held: ok, Value: "x", Timing: true}}}
 	r.end(nil)
 	return r
@@ -73,8 +73,8 @@ func TestALineOfJSONIsAnObject(t *testing.T) {
 	p.End(Report{Story: "x", Error: "y", Claims: []Claim{}})
 	want := `{"at_ms":1.5,"kind":"log","who":"b","text":"%SYS-5-RESTART: x"}
 {"at_ms":0,"kind":"claim","text":"clear: 1","held":false}
-{"story":"reboot","ok":true,"claims":[{"claim":"clear","held":true,"value":"340 datagrams"},{"claim":"healed b","held":true,"value":"x"}],"heal_ms":89.25,"packets_lost":9,"round_trips":2,"late_ms":7}
-{"story":"x","ok":false,"error":"y","claims":[],"heal_ms":null,"packets_lost":null,"round_trips":0,"late_ms":0}
+{"story":"reboot","ok":true,"claims":[{"claim":"clear","held":true,"value":"340 datagrams"},{"claim":"healed b","held":true,"value":"x"}],"heal_ms":89.25,"packets_lost":9,"round_trips":2,"late_ms":7,"tries":1}
+{"story":"x","ok":false,"error":"y","claims":[],"heal_ms":null,"packets_lost":null,"round_trips":0,"late_ms":0,"tries":0}
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
