@@ -103,12 +103,33 @@ func (r *run) otherFindings() {
 	for _, p := range pairs {
 		r.finding("warning", "recurring", fmt.Sprintf("%d transients from %v to %v: harmless one by one, but each rekey loses packets; the once-a-minute limit could also hide a black hole of many SPIs", perPair[p], p.from, p.to))
 	}
+	r.hiddenByLimit()
 	if r.res.Evicted > 0 {
 		r.finding("warning", "flows-forgotten", fmt.Sprintf("%d flows were forgotten: more than %d at once", r.res.Evicted, verdict.MaxFlows))
 	}
 	if r.res.Repeated > 0 {
 		r.finding("note", "delivered-twice", fmt.Sprintf("%s had the very stamp and flow of another: delivered by two relays, counted once", count(r.res.Repeated, "line")))
 	}
+}
+
+// hiddenByLimit warns of many transients of one receiver in a short time: after a restart, black holes that share one
+// line a minute look like that.
+func (r *run) hiddenByLimit() {
+	var first, last verdict.Judged
+	n := 0
+	for _, f := range r.res.Flows {
+		if f.Verdict != verdict.Transient || !f.Crowded {
+			continue
+		}
+		if n++; n == 1 {
+			first = f
+		}
+		last = f
+	}
+	if n < 3 {
+		return
+	}
+	r.finding("warning", "hidden-by-limit", fmt.Sprintf("%d flows, each seen once, in the same minutes: a device that prints one such line a minute for all flows together shows several black holes like that; look at the counters", n), first.Evidence[0], last.Evidence[0])
 }
 
 func (r *run) bugFindings() {

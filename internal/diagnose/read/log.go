@@ -64,6 +64,7 @@ type Log struct {
 	notes    map[string]int
 	broken   string // the beginning of a message whose line was cut
 	brokenNo int
+	parts    int // that followed it
 }
 
 // NewLog makes the reader of a log. No line of it is younger than ref.
@@ -192,16 +193,39 @@ func (l *Log) line(raw []byte, no int) bool {
 		return false
 	}
 	text := string(raw)
-	from := no
-	if l.broken != "" {
-		if !startsAnew(text) {
-			text, from = l.broken+" "+strings.TrimSpace(text), l.brokenNo
-			l.broken = ""
-			return l.message(text, from, false)
-		}
-		l.flush()
+	if l.broken == "" {
+		return l.message(text, no, true)
 	}
-	return l.message(text, from, true)
+	if startsAnew(text) {
+		l.flush()
+		return l.message(text, no, true)
+	}
+	return l.goOn(text)
+}
+
+// mostParts is over how many lines a terminal may have wrapped one message.
+const mostParts = 4
+
+// goOn takes the next part of a message that was wrapped, between words or in the middle of one.
+func (l *Log) goOn(text string) bool {
+	part, from := strings.TrimSpace(text), l.brokenNo
+	spaced, glued := l.broken+" "+part, l.broken+part
+	l.broken = ""
+	l.parts++
+	for _, whole := range []string{spaced, glued} {
+		if u := l.try(whole, from); u != cut {
+			l.parts = 0
+			l.done(u, whole, from)
+			return false
+		}
+	}
+	if l.parts+1 >= mostParts || len(glued) > longestLine {
+		l.parts = 0
+		l.done(cut, spaced, from)
+		return false
+	}
+	l.broken = spaced
+	return true
 }
 
 // flush gives up a message that was cut for good.
@@ -219,21 +243,22 @@ func startsAnew(line string) bool {
 }
 
 func (l *Log) message(text string, no int, mayGoOn bool) bool {
-	d := undress(text)
-	ev := evidence.Event{Quote: evidence.Quote{Source: evidence.Source{File: l.file, Line: no}}}
-	verdict := l.understand(&d, &ev)
-	switch {
-	case verdict == cut && mayGoOn:
+	u := l.try(text, no)
+	if u == cut && mayGoOn {
 		l.broken, l.brokenNo = text, no
 		return true
-	case verdict == cut:
-		l.skip("message cut off", no, text)
-		return false
-	case verdict == contradicts:
-		l.skip("the line contradicts itself", no, text)
-		return false
-	case verdict == foreign:
-		return false
+	}
+	l.done(u, text, no)
+	return false
+}
+
+// try reads a message, and reports its event if it is whole.
+func (l *Log) try(text string, no int) understood {
+	d := undress(text)
+	ev := evidence.Event{Quote: evidence.Quote{Source: evidence.Source{File: l.file, Line: no}}}
+	u := l.understand(&d, &ev)
+	if u != taken {
+		return u
 	}
 	ev.Stamp = l.stamp(&d)
 	ev.Text = printable(text, quoted)
@@ -242,7 +267,17 @@ func (l *Log) message(text string, no int, mayGoOn bool) bool {
 		ev.Device = l.file
 	}
 	l.sink.Event(ev)
-	return false
+	return taken
+}
+
+// done counts a message that will not be read.
+func (l *Log) done(u understood, text string, no int) {
+	switch u {
+	case cut:
+		l.skip("message cut off", no, text)
+	case contradicts:
+		l.skip("the line contradicts itself", no, text)
+	}
 }
 
 // understood is what a reader says of a message.

@@ -79,7 +79,7 @@ func newChart(flows []verdict.Judged) chart {
 }
 
 func newBar(j verdict.Judged, y float64, x func(time.Time) float64) bar {
-	b := bar{Y: y, X: x(j.First.At), Verdict: j.Verdict.String(), Label: fmt.Sprintf("%v → %v", j.Src, j.Dst)}
+	b := bar{Y: y, X: x(j.First.At), Verdict: j.Verdict.String(), Label: named(j.Src) + " → " + named(j.Dst)}
 	b.W = max(x(j.Last.At)-b.X, 5)
 	b.Title = fmt.Sprintf("%v: SPI 0x%08X, %s, cause %s (%v)", j.Verdict, j.SPI, packets(j.Least), j.Cause, j.Confidence)
 	if len(b.Label) > 40 {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
 	"lockstep/internal/diagnose"
@@ -151,7 +152,7 @@ func documentOf(r *diagnose.Result) document {
 }
 
 func flowOf(j verdict.Judged) flow {
-	return flow{Src: j.Src.String(), Dst: j.Dst.String(), Proto: j.Proto, SPI: fmt.Sprintf("0x%08X", j.SPI),
+	return flow{Src: addr(j.Src), Dst: addr(j.Dst), Proto: j.Proto, SPI: fmt.Sprintf("0x%08X", j.SPI),
 		Verdict: j.Verdict.String(), Sure: j.Sure.String(), Class: string(j.Class), Device: j.Device, Count: j.Count, Least: j.Least,
 		First: instant(j.First.At), Last: instant(j.Last.At), Outage: j.Outage.Seconds(), Ended: j.Ended, EndedAt: instant(j.EndedAt),
 		Cause: j.Cause, Confidence: j.Confidence.String(), Why: append([]string{}, j.Why...), Evidence: quotes(j.Evidence)}
@@ -179,6 +180,14 @@ func inputOf(s evidence.Span) input {
 		in.Skipped = append(in.Skipped, skip{k.Why, k.Count, quotes([]evidence.Quote{k.First})[0]})
 	}
 	return in
+}
+
+// addr is empty where the source does not tell it.
+func addr(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }
 
 // instant is RFC 3339; empty where the time is not known. A stamp that counts from the start of its device is `uptime`

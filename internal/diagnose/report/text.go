@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -91,7 +92,7 @@ func flows(b *strings.Builder, r *diagnose.Result) {
 }
 
 func oneFlow(b *strings.Builder, j verdict.Judged) {
-	fmt.Fprintf(b, "\n  %s  %v -> %v  %s  SPI 0x%08X\n", strings.ToUpper(j.Verdict.String()), j.Src, j.Dst, protocol(j.Proto), j.SPI)
+	fmt.Fprintf(b, "\n  %s  %s -> %s  %s  SPI 0x%08X\n", strings.ToUpper(j.Verdict.String()), named(j.Src), named(j.Dst), protocol(j.Proto), j.SPI)
 	b.WriteString(field("seen", fmt.Sprintf("%s%s, by %s; at least %s", clock(j.First.At), lastSeen(j), j.Device, packets(j.Least))))
 	b.WriteString(field("sender", string(j.Class)))
 	if j.Verdict != verdict.Stranger {
@@ -112,6 +113,14 @@ func oneFlow(b *strings.Builder, j verdict.Judged) {
 	for _, q := range j.Evidence {
 		evidenceLine(b, "    ", q)
 	}
+}
+
+// named is an address, or that the source does not tell it.
+func named(a netip.Addr) string {
+	if !a.IsValid() {
+		return "(not told)"
+	}
+	return a.String()
 }
 
 func field(name, text string) string {

@@ -30,6 +30,7 @@ type Judged struct {
 	Why         []string    // sentences, each true by itself
 	Evidence    []evidence.Quote
 	Bugs        []Bug
+	Crowded     bool // other flows took the lines in which a repeat could have stood
 	order       int
 }
 
@@ -37,6 +38,15 @@ type Judged struct {
 // the files cover.
 func (t *Tracker) Judge(k Known, now time.Time) []Judged {
 	out := make([]Judged, 0, len(t.flows))
+	t.starts = map[string][]time.Time{}
+	for _, f := range t.flows {
+		if f.limited > 0 && !f.first.At.IsZero() {
+			t.starts[f.device] = append(t.starts[f.device], f.first.At)
+		}
+	}
+	for _, s := range t.starts {
+		slices.SortFunc(s, time.Time.Compare)
+	}
 	for _, f := range t.flows {
 		out = append(out, t.judge(f, k, now))
 	}
@@ -69,10 +79,10 @@ func (t *Tracker) judge(f *track, k Known, now time.Time) Judged {
 	var why []string
 	j.Class, why = k.classify(s)
 	j.Why = append(j.Why, why...)
-	t.weigh(&j, s, now)
 	if t.stranger(&j, s) {
 		return j
 	}
+	t.weigh(&j, s, now)
 	t.end(&j, s, now)
 	causes(&j, s, k)
 	j.Bugs = bugs(j, s)
@@ -129,6 +139,7 @@ func (t *Tracker) weigh(j *Judged, s scene, now time.Time) {
 		j.say("seen once: as the tech note has it, most likely a packet that crossed a rekey")
 	}
 	t.silence(j, f, now)
+	t.crowded(j, f)
 }
 
 // silence says whether a repeat would have been seen.
@@ -143,6 +154,21 @@ func (t *Tracker) silence(j *Judged, f *track, now time.Time) {
 	}
 	j.Sure = Possible
 	j.say("the log of %s ends %s later, before a repeat would have been printed: it may have been the beginning of a black hole", f.device, plain(end.Sub(f.last.At)))
+}
+
+// crowded says that other flows had the lines in which a repeat could have stood: whether the limit is each flow's or
+// that of the message, devices do not tell.
+func (t *Tracker) crowded(j *Judged, f *track) {
+	if f.limited == 0 || f.lines > 1 {
+		return
+	}
+	starts := t.starts[f.device]
+	from, _ := slices.BinarySearchFunc(starts, f.first.At.Add(1), time.Time.Compare)
+	to, _ := slices.BinarySearchFunc(starts, f.first.At.Add(4*f.limited), time.Time.Compare)
+	if to-from >= 2 && j.Sure == Likely {
+		j.Sure, j.Crowded = Possible, true
+		j.say("%d other flows began in the %s after it: if the device limits the message as a whole, they hide repeats of this one", to-from, plain(4*f.limited))
+	}
 }
 
 // Covers tells up to when a device's log goes, where lines that say nothing of IPsec show it.
@@ -173,6 +199,7 @@ func (t *Tracker) stranger(j *Judged, s scene) bool {
 		return false
 	}
 	j.Verdict, j.Ended = Stranger, "not ours"
+	j.quote(s.f.last.Quote)
 	if j.Class != ConfiguredPeer {
 		j.Class = NotAPeer
 	}

@@ -23,6 +23,7 @@ type Tracker struct {
 	latest  map[string]*track    // by device, for counts that follow a line
 	covered map[string]time.Time // by device: its newest stamp
 	scans   scans
+	starts  map[string][]time.Time // by device: when its flows began, sorted; made by Judge
 	text    int
 	order   int
 
