@@ -134,3 +134,68 @@ func TestWithoutATableHintsAreOnlyCounted(t *testing.T) {
 		}
 	})
 }
+
+// hinted tells b's gateway, in the clear and from where b sends ESP to, that the SPI that it sends on is not known there.
+func hinted(a, b *gateway) {
+	c := b.table.Snapshot()[0].Child
+	if c.Remote.Addr() != a.addr {
+		b.net.t.Fatalf("%s sends to %v", b.name, c.Remote)
+	}
+	b.e.Deliver(c.Local, c.Remote, claimOf(0, 0, 0, ike2.NotifyInvalidSPI(uint32(c.Out))))
+}
+
+func TestATrueHintFromALivePeerReplacesTheChildInTwoRoundTrips(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a, b := n.pair()
+		a.e.Start()
+		time.Sleep(time.Minute)
+		old := b.table.Snapshot()[0].Child.In
+		a.table.Remove(b.table.Snapshot()[0].Child.Out, 0, 0, sa.BothHalves, sa.TombCleared, time.Now()) // its data plane lost it
+		hinted(a, b)
+		time.Sleep(4*oneWay + slack) // liveness, then the rekey
+		if p := b.table.Snapshot(); p[len(p)-1].Child.In == old && len(p) == 1 {
+			t.Errorf("still on %v\n%v", old, n.trace)
+		}
+		time.Sleep(time.Minute)
+		n.wantAgreement(a, b, 1, 1)
+	})
+}
+
+func TestAHintFromAPeerThatRestartedEndsItsOldIKESAInSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a, b := n.pair()
+		a.e.Start()
+		time.Sleep(time.Minute)
+		lost := b.table.Snapshot()[0].Child.In
+		a.e.Kill()
+		n.gateway("a'", configOf(peerOf(0, addrA, addrB)), addrA, func(o *Options) { o.Frozen = true })
+		hinted(a, b)
+		time.Sleep(ike.ProbeSchedule().Total() + time.Second) // without the hint nothing would have asked
+		if tomb, ok := b.table.Tombstone(lost, time.Now()); !ok || tomb.Why != sa.TombDPD {
+			t.Errorf("tombstone %+v, %v\n%v", tomb, ok, n.trace)
+		}
+	})
+}
+
+func TestFortyThousandForgedHintsMoveNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		a, b := n.pair()
+		a.e.Start()
+		time.Sleep(time.Minute)
+		asked := b.count("INFORMATIONAL request") + b.count("CREATE_CHILD_SA request")
+		for range 400 { // ten seconds of 4,000 a second, with b's true SPI and a's true address
+			for range 100 {
+				hinted(a, b)
+			}
+			time.Sleep(25 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		n.wantAgreement(a, b, 1, 1)
+		if more := b.count("INFORMATIONAL request") + b.count("CREATE_CHILD_SA request") - asked; more > 5 {
+			t.Errorf("%d requests: liveness, rekey and Delete are 3", more)
+		}
+	})
+}

@@ -67,7 +67,7 @@ func (n *network) gateway(name string, cfg *policy.Config, addr netip.Addr, chan
 		n.t.Fatal(err)
 	}
 	g := &gateway{name: name, net: n, addr: addr, table: sa.NewTable(sa.Options{}), drops: map[reason.Drop]int{}, sent: map[string]int{}}
-	o := Options{Config: cfg, Installer: g.table, SPIs: ids, Send: g.send,
+	o := Options{Config: cfg, Installer: g.table, SPIs: ids, Send: g.send, SendsOn: g.table.SendsOn,
 		Outcomes: func(o ike.Outcome) { g.mu.Lock(); g.outcomes = append(g.outcomes, o); g.mu.Unlock() },
 		Notices:  func(x ike.Notice) { g.mu.Lock(); g.notices = append(g.notices, x); g.mu.Unlock() },
 		Drop:     func(r reason.Drop, k int) { g.mu.Lock(); g.drops[r] += k; g.mu.Unlock() },
