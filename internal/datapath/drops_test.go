@@ -3,7 +3,9 @@ package datapath
 import (
 	"encoding/binary"
 	"errors"
+	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -307,5 +309,18 @@ func TestNoNumberIsUsedBeyondTheLeaseByAWholeFrame(t *testing.T) {
 	s.leave(tcpFrame(1000, 1000))
 	if got := packets(s.wire.runs()); len(got) != 11 || binary.BigEndian.Uint32(got[10][4:]) != 1<<16+1 {
 		t.Errorf("%d packets after the renewal", len(got))
+	}
+}
+
+func TestWhatIsInFlightAtTheEndIsNoFault(t *testing.T) {
+	a, _ := pair(t, settings{}, settings{}, childOf(spiA, spiB))
+	for err, told := range map[error]int{errFake: 1, net.ErrClosed: 0, os.ErrClosed: 0} {
+		a.loops, a.wire.fail = nil, err
+		x := newTransmitter(a.Plane, (*a.tunnels.Load())[0])
+		x.carry(plain(udp("10.1.0.1:7", "10.2.0.1:9", 3)))
+		x.send.flush()
+		if len(a.loops) != told {
+			t.Errorf("%v is told %d times, want %d", err, len(a.loops), told)
+		}
 	}
 }

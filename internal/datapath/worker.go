@@ -89,9 +89,12 @@ func (w *worker) letGoIfHeld() {
 	}
 }
 
-// report tells of an error, at most once a second.
+// closed says that we closed the wire or device ourselves.
+func closed(err error) bool { return errors.Is(err, os.ErrClosed) || errors.Is(err, net.ErrClosed) }
+
+// report tells of an error, at most once a second. What is in flight when a wire or device is closed is none.
 func (w *worker) report(err error) {
-	if w.p.opt.Failed == nil {
+	if w.p.opt.Failed == nil || closed(err) {
 		return
 	}
 	now := w.p.opt.Now()
@@ -105,7 +108,7 @@ func (w *worker) report(err error) {
 // again judges an error of a blocking read: false ends the loop. Others are reported and waited out, longer each time in
 // a row.
 func (w *worker) again(err error, pause *time.Duration) bool {
-	if errors.Is(err, os.ErrClosed) || errors.Is(err, net.ErrClosed) {
+	if closed(err) {
 		return false
 	}
 	w.report(err)

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 
 	"lockstep/internal/datapath"
@@ -115,7 +117,8 @@ func (g *Gateway) received(o sa.Owner) uint64 {
 
 // send hands an IKE message to its socket. A refusal (no route, no socket) is told; the message comes again.
 func (g *Gateway) send(s ike.Send) {
-	if err := g.plane.SendIKE(s.Local, s.Remote, s.Bytes, s.Marker); err != nil {
+	err := g.plane.SendIKE(s.Local, s.Remote, s.Bytes, s.Marker)
+	if err != nil && !errors.Is(err, os.ErrClosed) && !errors.Is(err, net.ErrClosed) { // closed: by ourselves, at the end
 		g.plane.Count(reason.WireSendFailed, len(s.Bytes))
 		g.bus.Publish(event.HostFailure(g.now(), "IKE to "+s.Remote.String(), err))
 	}
