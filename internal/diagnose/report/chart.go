@@ -34,8 +34,8 @@ type tick struct {
 const (
 	chartRows  = 60
 	rowHeight  = 26
-	labelWidth = 330
-	plotWidth  = 760
+	labelWidth = 380
+	plotWidth  = 740
 	plotTop    = 30
 )
 
@@ -79,12 +79,10 @@ func newChart(flows []verdict.Judged) chart {
 }
 
 func newBar(j verdict.Judged, y float64, x func(time.Time) float64) bar {
-	b := bar{Y: y, X: x(j.First.At), Verdict: j.Verdict.String(), Label: named(j.Src) + " → " + named(j.Dst)}
+	b := bar{Y: y, X: x(j.First.At), Verdict: j.Verdict.String(), Label: fmt.Sprintf("%s → %s %08X", named(j.Src), named(j.Dst), j.SPI)}
 	b.W = max(x(j.Last.At)-b.X, 5)
 	b.Title = fmt.Sprintf("%v: SPI 0x%08X, %s, cause %s (%v)", j.Verdict, j.SPI, packets(j.Least), j.Cause, j.Confidence)
-	if len(b.Label) > 40 {
-		b.Label = b.Label[:38] + "…"
-	}
+	b.Label = clip(b.Label, 46)
 	if !j.EndedAt.IsZero() {
 		b.EndX, b.EndTitle = x(j.EndedAt), "ended by "+j.Ended
 	}

@@ -105,7 +105,7 @@ func oneFlow(b *strings.Builder, j verdict.Judged) {
 		}
 		b.WriteString(field("cause", cause))
 	}
-	b.WriteString(field("verdict", j.Sure.String()))
+	b.WriteString(field("sure", j.Sure.String()))
 	for _, w := range j.Why {
 		b.WriteString(wrap("             - ", "               ", w))
 	}

@@ -1,0 +1,172 @@
+package report_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"lockstep/internal/diagnose"
+	"lockstep/internal/diagnose/evidence"
+	"lockstep/internal/diagnose/report"
+	"lockstep/internal/diagnose/verdict"
+)
+
+// results are those of the whole corpus.
+func results(t *testing.T) map[string]*diagnose.Result {
+	t.Helper()
+	cases, err := filepath.Glob("../../../testdata/diagnose/cases/*.txtar")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	out := map[string]*diagnose.Result{}
+	for _, c := range cases {
+		text, err := os.ReadFile(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		var files []string
+		for _, part := range strings.Split("\n"+string(text), "\n-- ")[1:] {
+			name, body, _ := strings.Cut(part, " --\n")
+			files = append(files, filepath.Join(dir, name))
+			if err := os.WriteFile(files[len(files)-1], []byte(body+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out[filepath.Base(c)] = diagnose.Run(diagnose.Options{Files: files, Now: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)})
+	}
+	return out
+}
+
+func TestTheReportFitsAHundredColumns(t *testing.T) {
+	for name, r := range results(t) {
+		var b bytes.Buffer
+		if err := report.Text(&b, r); err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(b.String(), "\n") {
+			if n := utf8.RuneCountInString(line); n > 100 {
+				t.Errorf("%s, line %d has %d columns: %s", name, i+1, n, line)
+			}
+		}
+		for _, f := range r.Flows {
+			if !strings.Contains(b.String(), strings.ToUpper(f.Verdict.String())) {
+				t.Errorf("%s: the verdict %v is not in the report", name, f.Verdict)
+			}
+		}
+	}
+}
+
+func TestJSONHasTheDocumentedKeysAndNoNull(t *testing.T) {
+	keys := func(v any) string {
+		var names []string
+		m := v.(map[string]any)
+		for k := range m {
+			names = append(names, k)
+		}
+		return strings.Join(names, " ")
+	}
+	for name, r := range results(t) {
+		var b bytes.Buffer
+		if err := report.JSON(&b, r); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), "null") {
+			t.Errorf("%s has null", name)
+		}
+		var doc map[string]any
+		if err := json.Unmarshal(b.Bytes(), &doc); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range []string{"flows", "counters", "configs", "findings"} {
+			if _, ok := doc[k].([]any); !ok {
+				t.Errorf("%s: %s is no array, of %s", name, k, keys(doc))
+			}
+		}
+		for _, f := range doc["flows"].([]any) {
+			f := f.(map[string]any)
+			for _, k := range []string{"src", "dst", "proto", "spi", "verdict", "count", "first", "last", "cause", "confidence", "evidence"} {
+				if f[k] == nil {
+					t.Errorf("%s: a flow without %s: %s", name, k, keys(f))
+				}
+			}
+			if spi := f["spi"].(string); len(spi) != 10 || spi != "0x"+strings.ToUpper(spi[2:]) {
+				t.Errorf("%s: SPI %q", name, spi)
+			}
+			for _, e := range f["evidence"].([]any) {
+				e := e.(map[string]any)
+				if e["file"] == "" || e["line"].(float64) < 1 || e["text"] == "" {
+					t.Errorf("%s: evidence %v", name, e)
+				}
+			}
+		}
+		for _, c := range doc["configs"].([]any) {
+			for _, e := range c.(map[string]any)["entries"].([]any) {
+				if got := e.(map[string]any); len(got) != 5 || got["why"] == "" || !strings.Contains("yes no n/a", got["recovery"].(string)) {
+					t.Errorf("%s: entry %v", name, got)
+				}
+			}
+		}
+	}
+}
+
+func TestWhatDevicesWriteCannotSteerThePage(t *testing.T) {
+	bad := `<script>alert(1)</script>" onload="x`
+	r := &diagnose.Result{Flows: []verdict.Judged{{Device: bad, Verdict: verdict.Persistent, Why: []string{bad}, Cause: "unknown", Ended: bad,
+		First: evidence.Stamp{At: time.Unix(1e9, 0)}, Last: evidence.Stamp{At: time.Unix(1e9+90, 0)}, EndedAt: time.Unix(1e9+200, 0),
+		Flow:     evidence.Flow{Src: netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"), Dst: netip.MustParseAddr("192.0.2.2"), SPI: 7},
+		Evidence: []evidence.Quote{{Source: evidence.Source{File: bad, Line: 1}, Text: bad}}}}, Bad: []error{errors.New(bad)}}
+	var b bytes.Buffer
+	if err := report.HTML(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	page := b.String()
+	if strings.Contains(page, "<script") || strings.Contains(page, `" onload="x`) {
+		t.Error("the page carries the device's markup")
+	}
+	for _, outside := range []string{"http://", "https://", "src=", "@import", "url("} {
+		if strings.Contains(page, outside) {
+			t.Errorf("the page is not self-contained: %s", outside)
+		}
+	}
+	if !strings.Contains(page, "<svg") || !strings.Contains(page, `class="bar persistent"`) {
+		t.Error("no timeline")
+	}
+}
+
+func TestEveryPageOfTheCorpusRenders(t *testing.T) {
+	for name, r := range results(t) {
+		var b bytes.Buffer
+		if err := report.HTML(&b, r); err != nil || !strings.HasSuffix(b.String(), "</html>\n") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTheSameEvidenceGivesTheSameReport(t *testing.T) {
+	a, b := results(t), results(t)
+	for name := range a {
+		for _, r := range []*diagnose.Result{a[name], b[name]} {
+			for i := range r.Spans {
+				r.Spans[i].File = ""
+			}
+		}
+		if len(a[name].Flows) != len(b[name].Flows) {
+			t.Fatalf("%s: %d and %d flows", name, len(a[name].Flows), len(b[name].Flows))
+		}
+		for i := range a[name].Flows {
+			x, y := a[name].Flows[i], b[name].Flows[i]
+			if x.Flow != y.Flow || x.Cause != y.Cause || len(x.Why) != len(y.Why) || !reflect.DeepEqual(x.First, y.First) {
+				t.Errorf("%s: %v and %v", name, x, y)
+			}
+		}
+	}
+}
