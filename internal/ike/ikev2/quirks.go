@@ -2,6 +2,7 @@ package ikev2
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"lockstep/internal/event"
@@ -79,13 +80,23 @@ const (
 // its place, it was not ready. It also happens to SAs that an operator clears at that moment; that costs the next switch a wait.
 func (m *machine) tooEarly(c *child) {
 	since := m.now.Sub(c.switched)
-	if c.switched.IsZero() || since > earlyFor || !c.heard.IsZero() || !c.spokeEver || c.isLoser || c.rival != nil || c.heir != nil {
+	if c.switched.IsZero() || since > earlyFor || !c.heard.IsZero() || !c.spokeEver || m.redundant(c) {
 		return
 	}
 	m.quirks.Hold = min(max(2*m.quirks.Hold, m.tune.Hold), max(mostHold, m.tune.Hold))
 	m.quirks.HoldSwitch = m.now
 	m.peerFault(bugEarly, "deleted the new SA "+c.spec.In.String()+" "+since.Round(time.Millisecond).String()+" after its first packet",
 		"we send on a new SA when it does, or after "+m.quirks.Hold.String())
+}
+
+// redundant says that c may go because there is another for its traffic: after a collision, or because it was not needed.
+func (m *machine) redundant(c *child) bool {
+	if c.isLoser || c.rival != nil || c.heir != nil {
+		return true
+	}
+	return slices.ContainsFunc(m.children, func(o *child) bool {
+		return o != c && o.usable() && carries(o, c.spec.TSLocal, c.spec.TSRemote)
+	})
 }
 
 // holds says that sending on a new child waits for the peer's first packet.

@@ -219,6 +219,12 @@ func TestADeleteThatIsNotTooEarlyTeachesNothing(t *testing.T) {
 			l.advance(3 * time.Second)
 		},
 		"nothing was sent": func(*lab) {},
+		"another carries its traffic": func(l *lab) {
+			second := *l.a.mach().childIn(0xA001)
+			second.spec.In, second.spec.Out = 0xA0FF, 0xB0FF
+			l.a.mach().children = append(l.a.mach().children, &second)
+			l.a.step(ike.Traffic{SPI: 0xA001, Kind: ike.Outbound})
+		},
 		"the peer had sent": func(l *lab) {
 			l.a.step(ike.Traffic{SPI: 0xA001, Kind: ike.Outbound})
 			l.a.step(ike.Traffic{SPI: 0xA001, Kind: ike.FirstInbound})
