@@ -15,7 +15,8 @@
 //
 //	relay DURATION                        one-way delay of the network; the first command
 //	gateway NAME FILE                     a gateway with that configuration
-//	sabotage TWIN NAME breaks CLAIM...    a twin: what is broken at NAME when it is back, and the claims that must not hold
+//	sabotage TWIN NAME breaks CLAIM...    a twin: what is broken at NAME when it is back (from the start if it never
+//	                                      crashes), and the claims that must not hold
 //	start NAME [--frozen]                 frozen: it begins no IKE SA on its own accord
 //	thaw NAME
 //	await up NAME...                      every tunnel's line protocol is up; or

@@ -36,6 +36,8 @@ type Story struct {
 	casts []*cast
 	steps []step
 	kinds []string // of its claims, in order
+
+	crashes map[string]bool // gateways that crash
 }
 
 // Twin is the same story with something broken on purpose.
@@ -83,7 +85,7 @@ func parse(file string, text []byte, compile func(file string, text []byte) (*ca
 	}
 	ar := txtar.Parse(text)
 	name, _ := strings.CutSuffix(file[strings.LastIndexByte(file, '/')+1:], ".txtar")
-	p := &parser{s: &Story{Name: name, file: file}, compile: compile, files: map[string][]byte{}, used: map[string]bool{}, flowing: map[string]bool{}}
+	p := &parser{s: &Story{Name: name, file: file, crashes: map[string]bool{}}, compile: compile, files: map[string][]byte{}, used: map[string]bool{}, flowing: map[string]bool{}}
 	for _, f := range ar.Files {
 		if _, twice := p.files[f.Name]; twice {
 			return nil, fmt.Errorf("%s: two files %s", file, f.Name)

@@ -16,7 +16,7 @@ import (
 	"lockstep/internal/wire/isakmp"
 )
 
-// sabotage is something broken on purpose, from the restart after a crash on. Those of the gateway show that a story
+// sabotage is something broken on purpose, from the restart after a crash on, or from the start where nothing crashes. Those of the gateway show that a story
 // notices a wrong gateway; those of its surroundings, that each claim looks where it says it does.
 type sabotage struct {
 	help    string

@@ -43,9 +43,10 @@ func parseRelay(p *parser, w *words) action {
 func parseSabotage(p *parser, w *words) action {
 	t := Twin{Name: w.oneOf("the name of a sabotage", sabotageNames()...), At: p.gateway(w)}
 	w.literal("breaks")
-	t.Breaks = append(t.Breaks, w.oneOf("the kind of a claim", claimNames()...))
+	kinds := append(claimNames(), "logged", "stdout") // those count as claims, too
+	t.Breaks = append(t.Breaks, w.oneOf("the kind of a claim", kinds...))
 	for w.more() {
-		t.Breaks = append(t.Breaks, w.oneOf("the kind of a claim", claimNames()...))
+		t.Breaks = append(t.Breaks, w.oneOf("the kind of a claim", kinds...))
 	}
 	if slices.ContainsFunc(p.s.Twins, func(x Twin) bool { return x.Name == t.Name }) {
 		w.fail("another sabotage is expected: the story has %s already", t.Name)
@@ -123,6 +124,7 @@ func parseWait(_ *parser, w *words) action {
 
 func parseCrash(p *parser, w *words) action {
 	name, lose := p.gateway(w), w.flag("--lose-state")
+	p.s.crashes[name] = true
 	return func(_ context.Context, st *stage) error { return st.sites[name].crash(lose) }
 }
 
@@ -164,6 +166,7 @@ func parseShow(p *parser, w *words) action {
 
 func parseStdout(p *parser, w *words) action {
 	re := p.pattern(w)
+	p.s.kinds = append(p.s.kinds, "stdout")
 	if w.err == nil && !p.shown {
 		w.fail("a `show` is expected before it")
 	}
@@ -177,6 +180,7 @@ func parseStdout(p *parser, w *words) action {
 
 func parseLogged(p *parser, w *words) action {
 	name, text, n := p.gateway(w), w.quoted("a text"), w.count("how often", 0, 1000)
+	p.s.kinds = append(p.s.kinds, "logged")
 	return func(_ context.Context, st *stage) error {
 		got := st.sites[name].logged(text)
 		st.judge(Claim{Claim: fmt.Sprintf("logged %s '%s' %d", name, text, n), Kind: "logged", Held: len(got) == n,

@@ -101,9 +101,9 @@ func (st *stage) perform(ctx context.Context) error {
 	return errors.Join(err, st.clear(cancel))
 }
 
-// sabotageOf is what is broken at a site from its first crash on; zero: nothing.
+// sabotageOf is what is broken at a site, from its first crash on if it crashes at all; zero: nothing.
 func (st *stage) sabotageOf(s *site) sabotage {
-	if st.twin == nil || st.twin.At != s.name || len(s.outages) == 0 {
+	if st.twin == nil || st.twin.At != s.name || len(s.outages) == 0 && st.story.crashes[s.name] {
 		return sabotage{}
 	}
 	return sabotages[st.twin.Name]
