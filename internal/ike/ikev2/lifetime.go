@@ -257,6 +257,10 @@ func (m *machine) rekeyChild(c *child, o orders) {
 	case c.state >= deleting || c.heir != nil || c.rival != nil || c.isLoser:
 		o.end(m, ike.OK, "rekeyed already")
 		return
+	case c.state == receiving:
+		// The peer asked for it, and may not have our answer: it would say CHILD_SA_NOT_FOUND of what it is about to use.
+		o.end(m, ike.OK, "made by the peer just now")
+		return
 	}
 	for _, t := range append([]task{m.cur.active}, m.queue...) {
 		if t, ok := t.(*createTask); ok && t.wish.old == c {

@@ -98,6 +98,34 @@ func TestRekeyResponderSendsOnTheOldUntilTheInitiatorIsReady(t *testing.T) {
 	}
 }
 
+func TestChildThatThePeerDoesNotKnowYetIsNotRekeyed(t *testing.T) {
+	l := newLab(t)
+	l.up()
+	l.watch()
+	l.fault = func(p packet) fate { // the answer does not get through at first
+		if h := p.header(); h.Exchange == isakmp.CreateChildSA && h.Response() {
+			return lose
+		}
+		return deliver
+	}
+	l.a.command(ike.Command{Verb: ike.VerbRekeyChild})
+	next := l.b.inbound[0xB002]
+	if next.In == 0 {
+		l.fatalf("b made no child")
+	}
+	sent := len(l.b.sent)
+	l.b.command(ike.Command{Verb: ike.VerbRekeyChild, Ref: 9})
+	l.b.want(9, ike.OK)
+	if len(l.b.sent) != sent {
+		l.fatalf("b asked to rekey what a does not know: %v", l.b.sent[sent:])
+	}
+	l.fault = nil
+	l.settle(1)
+	if now, _ := l.a.out(); now.Out != next.In {
+		l.fatalf("a sends on %v, b made %v", now.Out, next.In)
+	}
+}
+
 func TestResponseLeavesOnlyBehindInstallAndPersist(t *testing.T) {
 	l := newLab(t)
 	l.up()
