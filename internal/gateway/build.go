@@ -38,6 +38,10 @@ func (g *Gateway) build() error {
 		to = g.opt.Installer(to)
 	}
 	g.installer = newInstaller(g, to)
+	var spis engine.SPIs = g.state.identity
+	if g.opt.SPIs != nil {
+		spis = g.opt.SPIs(spis)
+	}
 	g.plane = datapath.New(datapath.Options{
 		Table: g.table, Now: g.now,
 		IKE:       func(local, remote netip.AddrPort, msg []byte) { g.engine.Deliver(local, remote, msg) },
@@ -50,7 +54,7 @@ func (g *Gateway) build() error {
 	})
 	var err error
 	g.engine, err = engine.New(engine.Options{
-		Config: cfg, Installer: g.installer, SPIs: g.state.identity, Now: g.now,
+		Config: cfg, Installer: g.installer, SPIs: spis, Now: g.now,
 		Send:     g.send,
 		Events:   g.bus.Publish,
 		Notices:  g.notice,

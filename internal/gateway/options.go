@@ -35,6 +35,8 @@ type Options struct {
 	NoInitialContact bool
 	// Installer wraps the SA database on its way to the IKE engine; nil: as it is.
 	Installer func(engine.Installer) engine.Installer
-	Tuning    ikev2.Tuning
-	Now       func() time.Time // nil: time.Now
+	// SPIs wraps the source of our inbound SPIs; nil: as it is.
+	SPIs   func(engine.SPIs) engine.SPIs
+	Tuning ikev2.Tuning
+	Now    func() time.Time // nil: time.Now
 }

@@ -7,6 +7,7 @@ import (
 	"lockstep/internal/ike"
 	"lockstep/internal/policy"
 	"lockstep/internal/wire/ike2"
+	"lockstep/internal/wire/isakmp"
 )
 
 // Config is what a machine is made with. Only a reload changes it afterwards (Reconfigured).
@@ -41,6 +42,22 @@ type Tuning struct {
 	Silent   time.Duration // sending on a child for so long while nothing comes is told (10 s)
 	Hold     time.Duration // first wait before sending on a new child of a peer that is late with it (1 s; doubles up to 8)
 	Recheck  time.Duration // age below which a protected INVALID_SPI means "still installing" (1 s; protocol.md §2.3)
+	// Rewrite makes a peer that is wrong on purpose: it may put other payloads into a protected message, before it is sealed
+	// or after it was opened. nil: nothing does.
+	Rewrite func(Passing, []ike2.Payload) []ike2.Payload
+}
+
+// Passing is a protected message on its way out or in, for Tuning.Rewrite.
+type Passing struct {
+	Exchange           isakmp.Exchange
+	Response, Received bool
+}
+
+func (t *Tuning) rewritten(p Passing, ps []ike2.Payload) []ike2.Payload {
+	if t.Rewrite == nil {
+		return ps
+	}
+	return t.Rewrite(p, ps)
 }
 
 func (t Tuning) withDefaults() Tuning {

@@ -16,6 +16,7 @@ import (
 
 // seal makes one protected message of s.
 func (m *machine) seal(s *ikeSA, e isakmp.Exchange, response bool, id uint32, ps []ike2.Payload) ([]byte, error) {
+	ps = m.tune.rewritten(Passing{Exchange: e, Response: response}, ps)
 	inner := ike2.AppendPayloads(nil, ps)
 	body := s.sealer.BodyLen(len(inner))
 	h := s.header(e, response, id)
@@ -77,7 +78,7 @@ func (m *machine) open(s *ikeSA, msg []byte) (ps []ike2.Payload, why reason.Drop
 		return nil, reason.None, err
 	}
 	m.debugMessage(outer.Header, ps, m.path.local, m.path.remote, true)
-	return ps, reason.None, nil
+	return m.tune.rewritten(Passing{outer.Header.Exchange, outer.Header.Response(), true}, ps), reason.None, nil
 }
 
 // parseReason is the drop reason of a message that does not parse.
