@@ -24,7 +24,8 @@ type lines struct {
 	host  chan struct{} // one slot: look at the host
 
 	// turn is held over whatever calls the World or changes a line: a turn of run, or a reload.
-	turn sync.Mutex
+	turn  sync.Mutex
+	ended bool // changed under turn, by down: no line comes up any more
 
 	mu  sync.Mutex
 	all map[int]*line // changed under turn and mu, with all of each; by tunnel unit
@@ -79,16 +80,24 @@ func (l *lines) update(t *policy.Tunnel) bool {
 	return x != nil
 }
 
-// remove takes a tunnel out and gives its device back.
+// remove takes a tunnel out and gives its device back. Its line goes down before: a tunnel that gets the number later on
+// would find its routes up without a child. Callers have the turn.
 func (l *lines) remove(unit int) Device {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	x := l.all[unit]
+	x := l.line(unit)
 	if x == nil {
 		return nil
 	}
+	l.setLine(x, false)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	delete(l.all, unit)
 	return x.device
+}
+
+func (l *lines) line(unit int) *line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all[unit]
 }
 
 // changed says that a child came or went. It never waits.
@@ -134,10 +143,12 @@ func (l *lines) step(look bool) {
 	l.follow()
 }
 
-// down takes every line down: the gateway stops, the twins stay.
+// down takes every line down for good: the gateway stops, the twins stay. Children whose Delete a silent peer has not
+// answered are installed yet, and must not bring a line up again.
 func (l *lines) down() {
 	l.turn.Lock()
 	defer l.turn.Unlock()
+	l.ended = true
 	for _, x := range l.copies() {
 		l.setLine(x, false)
 	}
@@ -149,8 +160,10 @@ func (l *lines) look() {
 	l.told("the host's routes", w.Refresh())
 	s := &surroundings{sources: map[int]netip.Addr{}}
 	var err error
-	s.addresses, err = w.Addresses()
-	l.told("the host's addresses", err)
+	if s.addresses, err = w.Addresses(); err != nil {
+		l.told("the host's addresses", err)
+		s.addresses = l.g.hosts.Load().addresses // without any, all ESP would count as in transit
+	}
 	var came []int
 	for _, x := range l.copies() {
 		if a, err := w.Source(x.tunnel); err == nil {
@@ -178,7 +191,7 @@ func (l *lines) look() {
 // follows.
 func (l *lines) follow() {
 	for _, x := range l.copies() {
-		up := l.g.table.Tunnel(x.tunnel.Unit).Up() && !x.stranded && !x.tunnel.Shutdown
+		up := !l.ended && l.g.table.Tunnel(x.tunnel.Unit).Up() && !x.stranded && !x.tunnel.Shutdown
 		if up {
 			l.setCost(x)
 		}

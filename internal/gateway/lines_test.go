@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+func TestALineFollowsItsChildren(t *testing.T) {
+	g, w := onFake(t, 0)
+	g.lines.step(true)
+	if w.up(0) {
+		t.Error("up without a child")
+	}
+	giveChild(t, g, 0, 1000)
+	g.lines.step(false)
+	if !w.up(0) || !g.Interfaces()[0].LineUp {
+		t.Error("down with a child")
+	}
+}
+
+// A peer that answers no Delete leaves our children installed until the gateway ends, and taking the lines down changes
+// the host, which wakes the lines.
+func TestNoLineComesUpAgainOnceTheGatewayStops(t *testing.T) {
+	g, w := onFake(t, 0)
+	giveChild(t, g, 0, 1000)
+	g.lines.step(false)
+	g.lines.down()
+	g.lines.step(true)
+	if w.up(0) {
+		t.Error("the line is up again, and its routes lead to a gateway that is gone")
+	}
+}
+
+func TestATunnelThatComesBackAfterAReloadBeginsWithItsLineDown(t *testing.T) {
+	g, w := onFake(t, 0, 1)
+	giveChild(t, g, 1, 1000)
+	g.lines.step(false)
+	one, tree := tunnels(t, 0)
+	if _, err := g.Apply(one, tree, "test", "nobody"); err != nil {
+		t.Fatal(err)
+	}
+	if w.up(1) || !slices.Contains(told(g), "UPDOWN: Line protocol on Interface Tunnel1, changed state to down") {
+		t.Error("the line of a tunnel that is gone stays up: its routes would be there before its first child")
+	}
+}
+
+func TestAHostThatDoesNotTellItsAddressesHasThoseOfBefore(t *testing.T) {
+	g, w := onFake(t, 0)
+	own := netip.MustParseAddr("192.0.2.1")
+	w.addresses = nil
+	g.lines.step(true)
+	if !g.hosts.Load().ours(own) {
+		t.Error("our own address counts as somebody else's")
+	}
+}
