@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -52,5 +54,21 @@ func TestAHostThatDoesNotTellItsAddressesHasThoseOfBefore(t *testing.T) {
 	g.lines.step(true)
 	if !g.hosts.Load().ours(own) {
 		t.Error("our own address counts as somebody else's")
+	}
+}
+
+func TestWhatIsInTheWayOfEachTunnelIsLogged(t *testing.T) {
+	g, w := onFake(t, 0, 1)
+	for unit := range 2 {
+		w.strands[unit] = fmt.Errorf("Tunnel%d: no route to tunnel destination", unit)
+	}
+	g.lines.step(true)
+	g.sink.Write(<-g.sub.Records())
+	g.sink.Write(<-g.sub.Records())
+	lines := strings.Join(g.sink.Lines(), "\n")
+	for _, name := range []string{"Tunnel0", "Tunnel1"} {
+		if !strings.Contains(lines, "HOST_FAILURE: "+name+": no route") {
+			t.Errorf("nothing of %s in\n%s", name, lines)
+		}
 	}
 }
