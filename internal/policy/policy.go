@@ -53,7 +53,7 @@ type Recovery struct {
 	DeletesPerMin  int           // Delete messages an owner a minute (10)
 	ReauthPerSec   int           // new IKE SAs a second, all owners (50)
 	ReauthBurst    int           // (100)
-	HintsPerSecond int           // unprotected replies a second, all sources (100)
+	HintsPerSecond int           // unprotected notifies that are taken up a second, all peers (100)
 }
 
 // Logging is what the `logging` lines say. A severity is 0..7 (RFC 5424 §6.2.1): that one and all more urgent ones; Off

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	hintsPerSecond = 100  // of all peers (protocol.md §2.8 rule 9)
+	hintsPerSecond = 100  // of all peers, unless the configuration says another number (protocol.md §2.8 rule 9)
 	maxHint        = 1024 // octets: INVALID_SPI and four tokens of RFC 6290 fit in
 )
 
@@ -40,11 +40,19 @@ func (e *Engine) hint(remote netip.AddrPort, msg []byte) {
 		}
 		// At most one a message (RFC 7296 §1.5 knows one offending packet): the others wait for their own.
 		in, o, ok := e.opt.SendsOn(sa.SPI(spi), remote)
-		if ok && e.hints.take(e.opt.Now()) {
+		if ok && e.hints.take(e.opt.Now(), e.mostHints()) {
 			e.Post(o, ike.Hint{In: in, Out: sa.SPI(spi), Remote: remote})
 		}
 		return
 	}
+}
+
+// mostHints is `crypto recovery budget hints`.
+func (e *Engine) mostHints() int {
+	if n := e.plan.Load().config.Recovery.HintsPerSecond; n > 0 {
+		return n
+	}
+	return hintsPerSecond
 }
 
 // hintBudget bounds what hints may cost all machines together.
@@ -54,13 +62,13 @@ type hintBudget struct {
 	used   int       // guarded by mu: in that second
 }
 
-func (b *hintBudget) take(now time.Time) bool {
+func (b *hintBudget) take(now time.Time, most int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now.Sub(b.second) >= time.Second || now.Before(b.second) {
 		b.second, b.used = now, 0
 	}
-	if b.used >= hintsPerSecond {
+	if b.used >= most {
 		return false
 	}
 	b.used++

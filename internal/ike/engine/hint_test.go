@@ -110,16 +110,23 @@ func TestAStrangersHintReachesNobody(t *testing.T) {
 func TestHintsOfAllPeersAreAHundredASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, _, got := listening(t)
-		for s := range 3 {
+		flood := func(what string, want int) {
+			before := len(*got)
 			for range 1000 {
 				e.Deliver(endA(), endB(), claimOf(1, 0, 0, ike2.NotifyInvalidSPI(lostThere)))
 			}
 			synctest.Wait()
-			if want := hintsPerSecond * (s + 1); len(*got) != want {
-				t.Errorf("%d after %d s, want %d", len(*got), s, want)
+			if n := len(*got) - before; n != want {
+				t.Errorf("%s: %d in a second, want %d", what, n, want)
 			}
 			time.Sleep(time.Second)
 		}
+		flood("first second", hintsPerSecond)
+		flood("next second", hintsPerSecond)
+		cfg := configOf(peerOf(0, addrA, addrB))
+		cfg.Recovery.HintsPerSecond = 7
+		e.Apply(cfg, nil)
+		flood("crypto recovery budget hints per-second 7", 7)
 	})
 }
 
