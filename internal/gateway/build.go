@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"os"
-	"strings"
 
 	"lockstep/internal/datapath"
 	"lockstep/internal/event"
@@ -180,46 +178,4 @@ func selectorOf(p ip.Packet, a netip.Addr, port uint16) ike2.Selector {
 		s.StartPort, s.EndPort = port, port
 	}
 	return s
-}
-
-// sinkOptions are those of the `logging` lines.
-func (g *Gateway) sinkOptions(cfg *policy.Config) logsink.Options {
-	l := cfg.Logging
-	o := logsink.Options{Hostname: cfg.Hostname, Size: l.Buffered, Session: l.Session, Console: g.opt.Console, Now: g.now}
-	o.Buffer, o.Terse = logsink.Level(l.Severity), logsink.Level(l.Console)
-	o.Monitor, o.Trap = logsink.Level(l.Monitor), logsink.Level(l.Trap)
-	for _, name := range l.Hosts {
-		to, err := dialHost(name)
-		if err != nil {
-			g.bus.Publish(event.HostFailure(g.now(), "logging host "+name, err))
-			continue
-		}
-		o.Hosts = append(o.Hosts, logsink.Host{Name: name, To: to})
-	}
-	return o
-}
-
-// log makes the `logging` lines of cfg those in force, and lets go of the sockets of those before.
-func (g *Gateway) log(cfg *policy.Config) {
-	o := g.sinkOptions(cfg)
-	g.sink.Configure(o)
-	g.closeHosts()
-	for _, h := range o.Hosts {
-		g.hostConns = append(g.hostConns, h.To.(io.Closer))
-	}
-}
-
-func (g *Gateway) closeHosts() {
-	for _, c := range g.hostConns {
-		c.Close()
-	}
-	g.hostConns = nil
-}
-
-// dialHost makes a socket towards a syslog server; port 514 where none is named.
-func dialHost(name string) (net.Conn, error) {
-	if !strings.Contains(name, ":") {
-		name = net.JoinHostPort(name, "514")
-	}
-	return net.Dial("udp", name)
 }
