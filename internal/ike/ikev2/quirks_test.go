@@ -46,7 +46,12 @@ func TestAnSPIOf0xFFOnWhichNothingComesIsReplacedByAnother(t *testing.T) {
 	if !quirks.AvoidFF.IsZero() || l.a.said("PEER_FAULT") {
 		t.Error("blamed before it was proven")
 	}
+	l.a.notices = nil
 	l.a.step(ike.Traffic{SPI: c.In, Kind: ike.FirstInbound})
+	if n := l.a.notices; len(n) != 2 || n[0].Kind != ike.FirstInboundOK || n[1].Kind != ike.ChildHeard || n[1].In != 0xFF000001 {
+		// The other way round recovery would take the silence for one that passed by itself.
+		t.Errorf("told %+v", n)
+	}
 	if quirks.AvoidFF.IsZero() || !l.a.said("PEER_FAULT", "CSCvp16730", "0xFF000001") || l.a.m.Status().Quirks.AvoidFF.IsZero() {
 		t.Error(l.transcript())
 	}

@@ -13,9 +13,10 @@ func (m *machine) traffic(t ike.Traffic) {
 	}
 	switch t.Kind {
 	case ike.FirstInbound:
+		// First of all: that the children before are heard of, too, is only what follows from it.
+		m.notice(ike.Notice{Kind: ike.FirstInboundOK, In: c.spec.In, Out: c.spec.Out})
 		m.hearOn(c)
 		m.provesFF(c)
-		m.notice(ike.Notice{Kind: ike.FirstInboundOK, In: c.spec.In, Out: c.spec.Out})
 		if c.state == receiving && !c.isLoser {
 			m.switchTo(c, 0, func(bool) {}) // RFC 7296 §2.8: the initiator is ready
 		}
