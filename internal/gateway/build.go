@@ -25,6 +25,9 @@ func (g *Gateway) build() error {
 	g.sub = g.bus.Subscribe(logRoom)
 	g.sink = logsink.New(logsink.Options{Now: g.now, Console: g.opt.Console})
 	g.log(cfg)
+	if err := g.state.identity.Damage(); err != nil {
+		g.bus.Publish(event.HostFailure(g.now(), "", err))
+	}
 	g.lines = newLines(g)
 	g.table = sa.NewTable(sa.Options{
 		Note:      g.noted,

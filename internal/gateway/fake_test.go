@@ -22,11 +22,10 @@ import (
 // fakeWorld is a host without sockets, whose lines are what SetLine made of them: they outlive a tunnel, as steer's do.
 type fakeWorld struct {
 	mu        sync.Mutex
-	lines     map[int]bool   // guarded by mu
-	addresses []netip.Addr   // guarded by mu; nil: they cannot be read
-	strands   map[int]error  // guarded by mu: why a tunnel has no way to its peer
-	changed   chan struct{}  // of Changes
-	lineSet   func(unit int) // called by SetLine; nil: nothing
+	lines     map[int]bool  // guarded by mu
+	addresses []netip.Addr  // guarded by mu; nil: they cannot be read
+	strands   map[int]error // guarded by mu: why a tunnel has no way to its peer
+	changed   chan struct{} // of Changes
 }
 
 func newFakeWorld() *fakeWorld {
@@ -65,11 +64,8 @@ func (w *fakeWorld) Underlay(t *policy.Tunnel) steer.Underlay {
 
 func (w *fakeWorld) SetLine(unit int, up bool) error {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.lines[unit] = up
-	w.mu.Unlock()
-	if w.lineSet != nil {
-		w.lineSet(unit)
-	}
 	return nil
 }
 
@@ -136,18 +132,13 @@ crypto ipsec profile VTI
 func onFake(t *testing.T, units ...int) (*Gateway, *fakeWorld) {
 	t.Helper()
 	w := newFakeWorld()
-	return onWorld(t, w, units...), w
-}
-
-func onWorld(t *testing.T, w *fakeWorld, units ...int) *Gateway {
-	t.Helper()
 	cfg, tree := tunnels(t, units...)
 	g, err := New(Options{Config: cfg, Tree: tree, World: w, Frozen: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { g.Kill() })
-	return g
+	return g, w
 }
 
 // giveChild installs a child SA for a tunnel.

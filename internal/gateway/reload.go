@@ -34,7 +34,9 @@ func (g *Gateway) Apply(cfg *policy.Config, tree *config.Tree, from, who string)
 	g.lines.turn.Unlock()
 
 	g.engine.Apply(cfg, anew(diff))
-	g.runner.Apply(cfg)
+	if !g.runner.Apply(cfg) {
+		note(errors.New("recovery is overloaded and goes by the configuration of before: reload again"))
+	}
 	for _, d := range gone {
 		note(d.Remove())
 	}

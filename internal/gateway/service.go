@@ -130,7 +130,8 @@ func HostTunnels(cfg *policy.Config) []host.Tunnel {
 	return out
 }
 
-// openKeys makes the key file, for this user alone; what stands in it stays.
+// openKeys makes the key file, for this user alone; what stands in it stays. A file that others may read or have made is
+// refused: they would read the traffic.
 func (s *Service) openKeys() (*os.File, error) {
 	if s.KeyFile == "" {
 		return nil, nil
@@ -139,7 +140,25 @@ func (s *Service) openKeys() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the key file: %w", err)
 	}
+	if err := private(f); err != nil {
+		f.Close()
+		return nil, err
+	}
 	return f, nil
+}
+
+// private says that nobody else can read a file; pipes and terminals are what they are.
+func private(f *os.File) error {
+	st, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("look at the key file: %w", err)
+	}
+	owner, known := st.Sys().(*syscall.Stat_t)
+	foreign := known && int(owner.Uid) != os.Geteuid()
+	if st.Mode().IsRegular() && (foreign || st.Mode().Perm()&0o077 != 0) {
+		return fmt.Errorf("the key file %s belongs to another user or can be read by others (mode %v): remove it, or name another one", f.Name(), st.Mode().Perm())
+	}
+	return nil
 }
 
 func (s *Service) start(conf loaded, keys *os.File) (*Gateway, error) {
