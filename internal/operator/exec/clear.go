@@ -72,27 +72,34 @@ func clearPeers(ctx context.Context, g Gateway, c *call, command ike.Command) er
 	return carryOut(ctx, g, orders)
 }
 
-// chosen lists the tunnels of the address in the line, or all that are not shut down.
+// chosen lists the tunnels of the address in the line, or all; those that are shut down have no SAs, and IKE takes no
+// command for them.
 func chosen(ctx context.Context, g Gateway, c *call) ([]*policy.Peer, error) {
 	a, one := c.Match.Var("address")
 	if !one {
-		var all []*policy.Peer
-		for _, p := range g.Config().Peers {
-			if !p.Tunnel.Shutdown {
-				all = append(all, p)
-			}
-		}
-		return all, nil
+		return inService(g.Config().Peers), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, readWait)
 	defer cancel()
-	if peers := at(g.Config(), g.IKE(ctx), a.Addr); len(peers) > 0 {
-		return peers, nil
-	}
-	if ctx.Err() != nil {
+	peers := at(g.Config(), g.IKE(ctx), a.Addr)
+	switch some := inService(peers); {
+	case len(some) > 0:
+		return some, nil
+	case len(peers) > 0:
+		return nil, fmt.Errorf("%% %s (%v) is shut down", peers[0].Name(), a.Addr)
+	case ctx.Err() != nil:
 		return nil, errStuck
 	}
 	return nil, noPeer(a.Addr)
+}
+
+func inService(peers []*policy.Peer) (out []*policy.Peer) {
+	for _, p := range peers {
+		if !p.Tunnel.Shutdown {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // clearSPI clears the child SA with that inbound SPI, or, where there is none, the one with that outbound SPI.

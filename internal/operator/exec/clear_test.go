@@ -34,6 +34,22 @@ func TestClearOrdersWhatItSays(t *testing.T) {
 	}
 }
 
+func TestTunnelsThatAreShutDownAreNotCleared(t *testing.T) {
+	l := newLab(t)
+	b, c := l.cfg.Peers[0], l.cfg.Peers[1]
+	b.Tunnel.Shutdown = true
+	if _, err := l.run("clear crypto sa peer 192.0.2.2"); err == nil || err.Error() != "% Tunnel0 (192.0.2.2) is shut down" || len(l.orders) != 0 {
+		t.Errorf("%v, %q", err, l.orders)
+	}
+	b.Remote = c.Remote // two tunnels to one peer, one of them shut down
+	for _, line := range []string{"clear crypto sa peer 198.51.100.7", "crypto ipsec rekey peer 198.51.100.7", "clear crypto sa"} {
+		l.orders = nil
+		if l.must(line); len(l.orders) != 1 || !strings.HasPrefix(l.orders[0], "1 ") {
+			t.Errorf("%s: %q", line, l.orders)
+		}
+	}
+}
+
 func TestClearWithoutAMatchOrdersNothing(t *testing.T) {
 	l := newLab(t)
 	two := l.pairs[0]
