@@ -24,13 +24,14 @@ type Options struct {
 
 // stage is a story being told. Steps run one after the other in the goroutine of Run.
 type stage struct {
-	story *Story
-	opt   Options
-	twin  *Twin
-	began time.Time
-	net   *relay.Network
-	eyes  witness
-	sites map[string]*site
+	story  *Story
+	opt    Options
+	twin   *Twin
+	began  time.Time
+	net    *relay.Network
+	eyes   witness
+	upsets upsets
+	sites  map[string]*site
 
 	report  Report
 	shown   string // what the last `show` printed
@@ -94,7 +95,7 @@ func (st *stage) perform(ctx context.Context) error {
 	st.eyes.inside = st.insides()
 	st.net.Tap(st.entered)
 	st.net.TapExit(st.left)
-	st.net.Drop(st.loses)
+	st.net.Rule(st.fate)
 	st.group.Go(func() { st.net.Run(ctx) })
 	err = st.play(ctx)
 	st.conclude()
@@ -225,7 +226,7 @@ func (st *stage) lose(from, to *site, skip, n int) {
 	st.tell("fault", "net", fmt.Sprintf("of the ESP packets from %s to %s, %d get lost after %d more", from.name, to.name, n, skip))
 }
 
-// loses is the network's rule.
+// loses says that the script wants this packet lost.
 func (st *stage) loses(p relay.Packet) bool {
 	s := classify(p.Src, p.Dst, p.Payload)
 	st.mu.Lock()

@@ -1,11 +1,11 @@
 // Package relay is the network of a story: real UDP datagrams over loopback, through one program that delays each by the
-// same time, as a path of that one-way latency would. Gateways speak with documentation addresses (192.0.2.x:500 and
+// same time, as a path of that one-way latency would; a Rule loses, holds up and copies them, a NAT may stand before an
+// address. Gateways speak with documentation addresses (192.0.2.x:500 and
 // 4500); the relay maps them to unprivileged loopback ports, so that everything above the sockets sees what a network
 // would show. It carries UDP alone: no TUN and no protocol 50. Stories and tests use it, the gateway never does.
 package relay
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -37,27 +37,23 @@ type Network struct {
 	delay time.Duration
 	taps  atomic.Pointer[[]func(Packet)] // of what enters the path
 	exits atomic.Pointer[[]func(Packet)] // of what leaves it
-	drop  atomic.Pointer[func(Packet) bool]
+	rule  atomic.Pointer[func(Packet) Fate]
 
 	mu    sync.Mutex
 	ports map[netip.AddrPort]*Port // guarded by mu: by documentation address
+	nats  map[netip.Addr]*nat      // guarded by mu: by the address behind it
 
 	queue     chan queued
-	dropped   atomic.Uint64 // by the drop rule
+	dropped   atomic.Uint64 // by the rule
 	overflow  atomic.Uint64 // queue full
 	unclaimed atomic.Uint64 // to an address where nobody listens
 	late      atomic.Int64  // the longest time that a datagram was delivered after it was due, in nanoseconds
 	group     sync.WaitGroup
 }
 
-type queued struct {
-	due time.Time
-	pkt Packet
-}
-
-// New makes a network whose datagrams take delay from end to end. Run must be called for anything to arrive.
+// New makes a network whose datagrams take delay from end to end, and more where its Rule says so. Run must be called for anything to arrive.
 func New(delay time.Duration) *Network {
-	return &Network{delay: delay, ports: map[netip.AddrPort]*Port{}, queue: make(chan queued, maxQueued)}
+	return &Network{delay: delay, ports: map[netip.AddrPort]*Port{}, nats: map[netip.Addr]*nat{}, queue: make(chan queued, maxQueued)}
 }
 
 // Tap adds an observer, called for each datagram that enters the path, dropped ones included, from several goroutines.
@@ -82,15 +78,6 @@ func show(taps *atomic.Pointer[[]func(Packet)], pkt Packet) {
 			tap(pkt)
 		}
 	}
-}
-
-// Drop sets the rule by which datagrams are lost; nil loses none.
-func (n *Network) Drop(rule func(Packet) bool) {
-	if rule == nil {
-		n.drop.Store(nil)
-		return
-	}
-	n.drop.Store(&rule)
 }
 
 // Lost counts the datagrams that did not arrive: by rule, for want of room, and for want of a listener.
@@ -271,43 +258,28 @@ func (n *Network) Inject(src, dst netip.AddrPort, payload []byte) {
 // admit shows a datagram to the taps and, if no rule loses it, sets it on its way.
 func (n *Network) admit(pkt Packet) {
 	show(&n.taps, pkt)
-	if rule := n.drop.Load(); rule != nil && (*rule)(pkt) {
+	f := n.fate(pkt)
+	pkt.Src = n.leaves(pkt.Src)
+	if f.Lost {
 		n.dropped.Add(1)
 		return
 	}
-	select {
-	case n.queue <- queued{pkt.At.Add(n.delay), pkt}:
-	default:
-		n.overflow.Add(1)
-	}
-}
-
-// Run delivers datagrams until ctx ends. Every datagram has the same delay, so the queue is in order of time.
-func (n *Network) Run(ctx context.Context) {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
+	for range 1 + min(f.Copies, maxCopies) {
 		select {
-		case <-ctx.Done():
-			return
-		case q := <-n.queue:
-			timer.Reset(time.Until(q.due))
-			select {
-			case <-ctx.Done():
-				return
-			case <-timer.C:
-			}
-			n.late.Store(max(n.late.Load(), int64(time.Since(q.due)))) // Run alone writes, but for the reset
-			n.deliver(q.pkt)
+		case n.queue <- queued{due: pkt.At.Add(n.delay + f.Extra), pkt: pkt}:
+		default:
+			n.overflow.Add(1)
 		}
 	}
 }
 
 func (n *Network) deliver(pkt Packet) {
 	n.mu.Lock()
-	to := n.ports[pkt.Dst]
+	dst, reachable := n.enters(pkt.Dst)
+	to := n.ports[dst]
 	n.mu.Unlock()
-	if to == nil {
+	pkt.Dst = dst
+	if to == nil || !reachable {
 		n.unclaimed.Add(1) // a crashed gateway: nobody listens
 		return
 	}

@@ -83,7 +83,7 @@ func TestTapsSeeWhatTheRuleLoses(t *testing.T) {
 		defer mu.Unlock()
 		seen = append(seen, fmt.Sprintf("%v %v %s", p.Src, p.Dst, p.Payload))
 	})
-	n.Drop(func(p Packet) bool { return bytes.HasPrefix(p.Payload, []byte("lose")) })
+	n.Rule(func(p Packet) Fate { return Fate{Lost: bytes.HasPrefix(p.Payload, []byte("lose"))} })
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go n.Run(ctx)
@@ -114,7 +114,7 @@ func TestExitTapsSeeWhatArrivesAndNothingElse(t *testing.T) {
 	var entered time.Time
 	n.Tap(func(p Packet) { entered = p.At })
 	n.TapExit(func(p Packet) { seen <- p })
-	n.Drop(func(p Packet) bool { return bytes.HasPrefix(p.Payload, []byte("lose")) })
+	n.Rule(func(p Packet) Fate { return Fate{Lost: bytes.HasPrefix(p.Payload, []byte("lose"))} })
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { n.Run(ctx) })
