@@ -36,6 +36,7 @@ type SwanConfig struct {
 	RemoteID  string   // (the address)
 	LogLevel  int      // of ike and knl (1)
 	Extra     []string // further lines of the connection
+	Daemon    []string // further lines of the daemon's section, such as "retransmit_timeout = 1"
 }
 
 func or(s, def string) string {
@@ -147,8 +148,9 @@ func (s *Swan) daemonConfig(c SwanConfig) string {
     knl = %[4]d
     esp = 1
     flush_line = yes } }
+  %[5]s
 }
-`, plugins, s.socket(), s.dir, max(1, c.LogLevel))
+`, plugins, s.socket(), s.dir, max(1, c.LogLevel), strings.Join(c.Daemon, "\n  "))
 }
 
 func connection(c SwanConfig, local, remote string) string {

@@ -1,0 +1,101 @@
+package interop
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lockstep/internal/testing/lab"
+)
+
+// Both ends rekey at once (RFC 7296 §2.8.1, §2.8.2). The links have no delay, so the router makes the exchanges cross. It
+// drops both requests. Then, if it drops nothing more, our repetition comes first, and the peer's is for what is replaced
+// by then; if it drops the responses for a while, both ends have made the other's SA before they get their own.
+func TestCrossingRekeysAgreeAndLoseNothing(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		full  bool // both ends notice
+		ours  string
+		swan  func(*lab.Swan)
+		speak string
+	}{
+		{"ChildNoticedByThePeerAlone", false, "crypto ipsec rekey", (*lab.Swan).RekeyChild, "CHILD_REKEY collision with CHILD_REKEY"},
+		{"ChildNoticedByBoth", true, "crypto ipsec rekey", (*lab.Swan).RekeyChild, "CHILD_REKEY collision with CHILD_REKEY"},
+		{"IKENoticedByThePeerAlone", false, "crypto ikev2 rekey", (*lab.Swan).RekeyIKE, "IKE_REKEY collision with IKE_REKEY"},
+		{"IKENoticedByBoth", true, "crypto ikev2 rekey", (*lab.Swan).RekeyIKE, "IKE_REKEY collision with IKE_REKEY"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, lab.SVTI{}, lab.SwanConfig{Daemon: []string{"retransmit_timeout = 1"}})
+			s.up()
+			child, ike := s.agree(), s.ourIKE()[0]
+			ab, ba := s.Both(t, 200)
+			var both sync.WaitGroup
+			s.cut("", func() {
+				both.Go(func() {
+					if _, err := s.ours.Try(c.ours); err != nil {
+						t.Errorf("our rekey: %v", err)
+					}
+				})
+				both.Go(func() { c.swan(s.swan) })
+				time.Sleep(300 * time.Millisecond)
+			})
+			if c.full {
+				s.cut(responses, func() { time.Sleep(1300 * time.Millisecond) })
+			}
+			both.Wait()
+			time.Sleep(4 * time.Second) // for what is repeated, and for late packets
+			s.lossless(ab, ba)
+			if s.agree() == child && s.ourIKE()[0] == ike {
+				t.Error("nothing was rekeyed")
+			}
+			if !strings.Contains(s.swan.Journal(), c.speak) {
+				t.Errorf("strongSwan says nothing of a %s: the exchanges did not cross", c.speak)
+			}
+			s.quiet()
+		})
+	}
+}
+
+// A child of which the peer does not know yet, because our answer is lost, is not rekeyed: the peer would say that there is
+// none, and use it a moment later.
+func TestChildWhoseAnswerIsLostIsNotRekeyedAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, lab.SVTI{}, lab.SwanConfig{Daemon: []string{"retransmit_timeout = 1"}})
+	s.up()
+	child := s.agree()
+	ab, ba := s.Both(t, 200)
+	s.cut(responses, func() {
+		s.swan.RekeyChild()
+		lab.Eventually(t, 3*time.Second, "a child that waits for its first packet", func() bool {
+			for _, c := range ikeOf(s.ours).SAs[0].Children {
+				if c.State == "receiving" {
+					return true
+				}
+			}
+			return false
+		})
+		s.ours.Exec("crypto ipsec rekey")
+	})
+	time.Sleep(4 * time.Second)
+	s.lossless(ab, ba)
+	if s.agree() == child {
+		t.Error("nothing was rekeyed")
+	}
+	if strings.Contains(s.swan.Journal(), "CHILD_SA not found") {
+		t.Error("strongSwan was asked to rekey what it did not know")
+	}
+	s.quiet()
+}
+
+// responses is an nft expression: the R flag (RFC 7296 §3.1) of IKE on port 4500, behind UDP header, marker and 19 octets.
+const responses = "@th,248,8 & 0x20 == 0x20"
+
+// cut drops IKE on its way through the router while do runs: what fits the nft expression, all if it is empty.
+func (s *site) cut(expression string, do func()) {
+	s.t.Helper()
+	s.R.Run("nft", "add table ip cut; add chain ip cut pass { type filter hook forward priority 0; }; add rule ip cut pass udp dport 4500 @th,64,32 0 "+expression+" drop")
+	do()
+	s.R.Run("nft", "delete table ip cut")
+}
