@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,8 @@ type fakeWorld struct {
 	addresses []netip.Addr  // guarded by mu; nil: they cannot be read
 	strands   map[int]error // guarded by mu: why a tunnel has no way to its peer
 	changed   chan struct{} // of Changes
+	slow      time.Duration // that Refresh takes
+	looks     atomic.Int32
 }
 
 func newFakeWorld() *fakeWorld {
@@ -38,7 +41,6 @@ func (w *fakeWorld) Open(*policy.Tunnel) (Device, error) {
 	return &fakeDevice{closed: make(chan struct{})}, nil
 }
 func (w *fakeWorld) Apply(*policy.Config) error                  { return nil }
-func (w *fakeWorld) Refresh() error                              { return nil }
 func (w *fakeWorld) MTU(*policy.Tunnel) int                      { return 1400 }
 func (w *fakeWorld) Close() error                                { return nil }
 func (w *fakeWorld) Source(t *policy.Tunnel) (netip.Addr, error) { return t.Source, nil }
@@ -66,6 +68,12 @@ func (w *fakeWorld) SetLine(unit int, up bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lines[unit] = up
+	return nil
+}
+
+func (w *fakeWorld) Refresh() error {
+	w.looks.Add(1)
+	time.Sleep(w.slow)
 	return nil
 }
 

@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestALineFollowsItsChildren(t *testing.T) {
@@ -71,4 +74,34 @@ func TestWhatIsInTheWayOfEachTunnelIsLogged(t *testing.T) {
 			t.Errorf("nothing of %s in\n%s", name, lines)
 		}
 	}
+}
+
+func TestAHostThatChangesAllTheTimeIsLookedAtNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, w := onFake(t, 0)
+		w.slow = 200 * time.Millisecond
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() {
+			for ctx.Err() == nil {
+				select {
+				case w.changed <- struct{}{}:
+				case <-ctx.Done():
+				}
+			}
+		}()
+		w.looks.Store(0)
+		go g.lines.run(ctx)
+		time.Sleep(10*time.Second + time.Millisecond)
+		if n := w.looks.Load(); n < 9 || n > 11 {
+			t.Errorf("%d looks of 0.2 s in ten seconds, want 10", n)
+		}
+		time.Sleep(500 * time.Millisecond) // between two looks
+		giveChild(t, g, 0, 1000)
+		g.lines.changed()
+		synctest.Wait()
+		if !w.up(0) {
+			t.Error("a child waits for the next look")
+		}
+	})
 }
