@@ -35,7 +35,7 @@ func subcommands() []subcommand {
 		{"shell", "[-socket PATH]", "interactive command line of the running gateway", doShell},
 		{"demo", "[-json] [-list] [-sabotage NAME] [STORY]", "tell a built-in story: a fault, its healing, and claims about it", demo},
 		{"check", "[-host] FILE...", "parse and compile configurations; errors with line and column", doCheck},
-		{"diagnose", "[-json] [-html FILE] [-config FILE]... FILE...", "verdicts from other devices' logs, captures and configurations", doDiagnose},
+		{"diagnose", "[-json] [-html FILE] [-config FILE]... {FILE... | -listen udp:ADDR|tcp:ADDR}", "verdicts from other devices' logs, captures and configurations", doDiagnose},
 		{"uninstall", "[-n]", "remove what a stopped gateway left on the host: interfaces, blackhole routes, rules", uninstall},
 		{"version", "", "version, commit, Go and algorithms", doVersion},
 	}

@@ -198,7 +198,7 @@ func (r *run) config(name, text string) {
 	c := advise.Read(name, text)
 	r.configs = append(r.configs, c)
 	r.known.Ends = append(r.known.Ends, c.End())
-	r.res.Configs = append(r.res.Configs, Configuration{File: name, Hostname: c.Hostname, Recovery: c.Recovery(), Entries: c.Entries(), Findings: c.Findings()})
+	r.res.Configs = append(r.res.Configs, configuration(name, c))
 }
 
 func (r *run) finding(severity, code, text string, quotes ...evidence.Quote) {

@@ -10,7 +10,9 @@ import (
 )
 
 // Entries lists a device's crypto entries in the order of the configuration, with the verdict of the tech note's table.
-func (c *Config) Entries() []Entry {
+func (c *Config) Entries() []Entry { return c.entries }
+
+func (c *Config) makeEntries() []Entry {
 	var out []Entry
 	for _, f := range c.ifaces {
 		out = append(out, c.interfaceEntries(f)...)
@@ -186,12 +188,7 @@ func (c *Config) address(source string) netip.Addr {
 	if a, err := netip.ParseAddr(source); err == nil {
 		return a
 	}
-	for _, f := range c.ifaces {
-		if strings.EqualFold(f.name, source) && len(f.addrs) > 0 {
-			return f.addrs[0]
-		}
-	}
-	return netip.Addr{}
+	return c.named[strings.ToLower(source)]
 }
 
 func (c *Config) mapAddress(name string) netip.Addr {
@@ -207,16 +204,7 @@ func (c *Config) mapAddress(name string) netip.Addr {
 }
 
 // Addrs are the device's own addresses.
-func (c *Config) Addrs() []netip.Addr {
-	var out []netip.Addr
-	for _, f := range c.ifaces {
-		out = append(out, f.addrs...)
-		if a, err := netip.ParseAddr(f.source); err == nil {
-			out = append(out, a)
-		}
-	}
-	return out
-}
+func (c *Config) Addrs() []netip.Addr { return c.addrs }
 
 func sorted[V any](m map[string]V) []string {
 	out := make([]string, 0, len(m))

@@ -2,6 +2,7 @@ package advise
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -47,14 +48,14 @@ func (c *Config) Findings() []Finding {
 
 // End is what verdicts need of the configuration.
 func (c *Config) End() verdict.End {
-	end := verdict.End{File: c.File, Device: c.Hostname, Addrs: c.Addrs(), Life: map[netip.Addr]verdict.Life{}}
-	for _, e := range c.Entries() {
+	end := verdict.End{File: c.File, Device: c.Hostname, Addrs: maps.Clone(c.has), Peers: map[netip.Addr]bool{}, Life: map[netip.Addr]verdict.Life{}}
+	for _, e := range c.entries {
 		end.DPD = end.DPD || e.DPD
 		if e.Local.IsValid() {
-			end.Addrs = append(end.Addrs, e.Local)
+			end.Addrs[e.Local] = true
 		}
 		for _, p := range e.Peers {
-			end.Peers = append(end.Peers, p)
+			end.Peers[p] = true
 			end.Life[p] = verdict.Life{Seconds: e.Life.seconds, KB: e.Life.kb, Quote: e.lifeQuote}
 		}
 		switch e.Type {
@@ -67,21 +68,36 @@ func (c *Config) End() verdict.End {
 
 // Compare says what two configurations disagree on, for each tunnel that both have.
 func Compare(a, b *Config) []Finding {
+	byPeer := map[netip.Addr][]int{}
+	for i, eb := range b.entries {
+		for _, p := range eb.Peers {
+			byPeer[p] = append(byPeer[p], i)
+		}
+	}
 	var out []Finding
-	for _, ea := range a.Entries() {
-		for _, eb := range b.Entries() {
-			if faces(ea, b, eb) && faces(eb, a, ea) {
-				out = append(out, differences(a, ea, b, eb)...)
+	for _, ea := range a.entries {
+		from := []netip.Addr{ea.Local}
+		if !ea.Local.IsValid() {
+			from = a.addrs
+		}
+		for _, local := range from {
+			for _, i := range byPeer[local] {
+				if faces(ea, b, b.entries[i]) && len(out) < maxDifferences {
+					out = append(out, differences(a, ea, b, b.entries[i])...)
+				}
 			}
 		}
 	}
 	return out
 }
 
+// maxDifferences are told; two hubs of thousands of tunnels could fill the report with one mistake.
+const maxDifferences = 500
+
 // faces reports that e's peer is the other device.
 func faces(e Entry, other *Config, mate Entry) bool {
 	for _, p := range e.Peers {
-		if p == mate.Local || !mate.Local.IsValid() && slices.Contains(other.Addrs(), p) {
+		if p == mate.Local || !mate.Local.IsValid() && other.has[p] {
 			return true
 		}
 	}

@@ -33,7 +33,12 @@ type Config struct {
 	ifaces     []*iface
 	mapLocal   map[string]string // crypto map NAME local-address IF
 	mapIfaces  map[string]bool   // maps that are applied
-	nameless   int
+
+	// Made once all lines are read.
+	entries []Entry
+	addrs   []netip.Addr
+	has     map[netip.Addr]bool   // addrs
+	named   map[string]netip.Addr // first address of an interface, by its name in lower case
 }
 
 // life is an IPsec lifetime with the lines that set it.

@@ -141,7 +141,7 @@ func Applet(j verdict.Judged) []string {
 	show := []string{"show clock", "show crypto isakmp sa detail", "show crypto ikev2 sa detailed", "show crypto ipsec sa peer " + peer + " detail", "show crypto session remote " + peer + " detail", "show logging"}
 	out := []string{
 		"event manager applet CATCH-INV-SPI",
-		` event syslog pattern "RECVD_PKT_INV_SPI.*srcaddr=` + escape(peer) + `" maxrun 60 ratelimit 300`,
+		` event syslog pattern "INV_SPI.*srcaddr=` + escape(peer) + `($|[^0-9])" maxrun 60 ratelimit 300`,
 		` action 010 cli command "enable"`,
 	}
 	n := 20

@@ -19,7 +19,31 @@ func Read(file, text string) *Config {
 	for _, l := range top {
 		c.section(l)
 	}
+	c.settle()
 	return c
+}
+
+// settle draws from the lines what is asked for again and again: a hub has thousands of tunnels.
+func (c *Config) settle() {
+	c.has, c.named = map[netip.Addr]bool{}, map[string]netip.Addr{}
+	own := func(a netip.Addr) {
+		if a.IsValid() && !c.has[a] {
+			c.has[a] = true
+			c.addrs = append(c.addrs, a)
+		}
+	}
+	for _, f := range c.ifaces {
+		for _, a := range f.addrs {
+			own(a)
+		}
+		if a, err := netip.ParseAddr(f.source); err == nil {
+			own(a)
+		}
+		if name := strings.ToLower(f.name); len(f.addrs) > 0 && !c.named[name].IsValid() {
+			c.named[name] = f.addrs[0]
+		}
+	}
+	c.entries = c.makeEntries()
 }
 
 // global reads the lines that others take their defaults from.

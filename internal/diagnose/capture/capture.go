@@ -133,13 +133,14 @@ func (r *Reader) skip(why string, data []byte) {
 }
 
 func (r *Reader) packet(data []byte, kind layers.LinkType, at time.Time) {
-	if kind == layers.LinkTypeRaw && len(data) > 0 {
-		kind = layers.LinkTypeIPv4
-		if data[0]>>4 == 6 {
-			kind = layers.LinkTypeIPv6
+	var decoder gopacket.Decoder = kind
+	if kind == layers.LinkTypeRaw || kind == layers.LinkTypeIPv4 || kind == layers.LinkTypeIPv6 {
+		decoder = layers.LayerTypeIPv4
+		if len(data) > 0 && data[0]>>4 == 6 {
+			decoder = layers.LayerTypeIPv6
 		}
 	}
-	p := gopacket.NewPacket(data, kind, gopacket.DecodeOptions{Lazy: true, NoCopy: true})
+	p := gopacket.NewPacket(data, decoder, gopacket.DecodeOptions{Lazy: true, NoCopy: true})
 	src, dst, ok := addresses(p)
 	if !ok {
 		return

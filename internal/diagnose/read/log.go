@@ -64,7 +64,8 @@ type Log struct {
 	notes    map[string]int
 	broken   string // the beginning of a message whose line was cut
 	brokenNo int
-	parts    int // that followed it
+	parts    int       // that followed it
+	arrival  time.Time // of the datagram that is being read; zero in files
 }
 
 // NewLog makes the reader of a log. No line of it is younger than ref.
@@ -132,7 +133,7 @@ func (l *Log) note(what string) {
 func (l *Log) tooLong(no int, head []byte) { l.skip("line longer than 64 KiB", no, string(head)) }
 
 // see takes note of the time of a line that says nothing of IPsec.
-func (l *Log) see(line []byte, _ int) {
+func (l *Log) see(line []byte) {
 	d := undress(string(line[:min(len(line), 200)]))
 	l.stamp(&d)
 }
@@ -147,7 +148,7 @@ func (l *Log) stamp(d *dressed) evidence.Stamp {
 	if d.hasRelay && (!d.hasDevice || d.device.unset || d.device.uptime) {
 		w, name = d.relay, "relay:"+l.file
 	} else if !d.hasDevice {
-		return evidence.Stamp{}
+		return l.arrived()
 	}
 	at := l.cal.at(w)
 	if w.zone != "" && w.offset == 0 && zones[w.zone] == 0 && w.zone[0] != '+' && w.zone[0] != '-' {
@@ -156,6 +157,20 @@ func (l *Log) stamp(d *dressed) evidence.Stamp {
 		}
 	}
 	return evidence.Stamp{At: at, Grain: w.grain, Clock: l.clock(name, at), Unset: w.unset}
+}
+
+// Arrived gives a line that came over the network just now: where it has no time of its own, its arrival has to do.
+func (l *Log) Arrived(line []byte, no int, at time.Time) {
+	l.arrival = at
+	l.Line(line, no)
+}
+
+// arrived is the stamp of a line without one. What a relay held back for up to two seconds is no gap.
+func (l *Log) arrived() evidence.Stamp {
+	if l.arrival.IsZero() {
+		return evidence.Stamp{}
+	}
+	return evidence.Stamp{At: l.arrival, Grain: 2 * time.Second, Clock: l.clocks.Of("arrival")}
 }
 
 func (l *Log) clock(name string, at time.Time) int {

@@ -11,12 +11,12 @@ const (
 	longestLine = 64 << 10
 )
 
-// scanner walks over text in blocks and hands out the lines that matter, and one line a block so that the reader knows
-// what time it is.
+// scanner walks over text in blocks and hands out the lines that matter, and the first and last line of each block so that
+// the reader knows what time it is, and up to when the text goes.
 type scanner struct {
 	all   bool                                  // every line matters
 	each  func(line []byte, no int) (more bool) // more: hand out the next line too, whatever it is
-	clock func(line []byte, no int)
+	clock func(line []byte)
 	long  func(no int, head []byte)
 
 	lines int // ended so far
@@ -70,7 +70,8 @@ func (s *scanner) take(text []byte) {
 	if len(text) == 0 {
 		return
 	}
-	s.clock(cutLine(text), s.lines+1)
+	s.clock(cutLine(text))
+	defer s.clock(lastLine(text))
 	for len(text) > 0 {
 		if s.all || s.more {
 			text = s.line(text, 0)
@@ -106,6 +107,12 @@ func (s *scanner) line(text []byte, from int) []byte {
 	}
 	s.more = s.each(bytes.TrimSuffix(line, []byte{'\r'}), s.lines)
 	return rest
+}
+
+// lastLine is the last line that is whole.
+func lastLine(text []byte) []byte {
+	text = bytes.TrimRight(text, "\r\n")
+	return cutLine(text[bytes.LastIndexByte(text, '\n')+1:])
 }
 
 func cutLine(text []byte) []byte {

@@ -86,9 +86,9 @@ func prompt(line string) (device, command string, ok bool) {
 	}
 	name := line[:i]
 	if _, host, at := strings.Cut(name, "@"); at {
-		name, _, _ = strings.Cut(host, ":")
+		name = host
 	}
-	name, _, _ = strings.Cut(strings.TrimRight(name, "/ "), "/")
+	name, _, _ = strings.Cut(name, ":") // of the directory
 	if strings.ContainsAny(name, " \t=") {
 		return "", "", false
 	}

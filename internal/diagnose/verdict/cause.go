@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -256,23 +257,26 @@ func told(j *Judged, s scene) []Candidate {
 // captured: both ends were captured, and the sender has other SAs whose other half is there.
 func captured(j *Judged, k Known) []Candidate {
 	var used, good *evidence.SA
+	both := k.between[[2]netip.Addr{j.Src, j.Dst}]
 	outbound := map[uint32]bool{}
-	for i, sa := range k.SAs {
-		if !sa.Inbound && sa.Local == j.Src && sa.Remote == j.Dst {
-			outbound[sa.SPI] = true
-			if sa.SPI == j.SPI {
-				used = &k.SAs[i]
-			}
+	for _, sa := range both {
+		if sa.Inbound {
+			continue
+		}
+		outbound[sa.SPI] = true
+		if sa.SPI == j.SPI {
+			used = sa
 		}
 	}
-	for i, sa := range k.SAs {
-		if sa.Inbound && sa.Local == j.Dst && sa.Remote == j.Src {
-			if sa.SPI == j.SPI {
-				return nil // the receiver has it in the capture
-			}
-			if outbound[sa.SPI] {
-				good = &k.SAs[i]
-			}
+	for _, sa := range both {
+		if !sa.Inbound {
+			continue
+		}
+		if sa.SPI == j.SPI {
+			return nil // the receiver has it in the capture
+		}
+		if outbound[sa.SPI] {
+			good = sa
 		}
 	}
 	if used == nil || good == nil || j.Verdict != Persistent {

@@ -81,10 +81,7 @@ func (s scene) atReceiver() []*evidence.Event {
 			out = append(out, e)
 		}
 	}
-	for _, e := range s.c.byDevice[s.f.device] {
-		out = append(out, e)
-	}
-	return out
+	return append(out, s.c.byDevice[s.f.device]...)
 }
 
 // ofSPI lists events about the SA itself. SPIs are chosen by the receiver, so what others say of the same number is

@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"net/netip"
-	"slices"
 
 	"lockstep/internal/diagnose/evidence"
 )
@@ -10,10 +9,10 @@ import (
 // End is what a configuration says of one device, as far as verdicts need it.
 type End struct {
 	File    string
-	Device  string       // its hostname
-	Addrs   []netip.Addr // its own
-	Peers   []netip.Addr // whom it names
-	Dynamic bool         // it also answers peers that it does not name
+	Device  string              // its hostname
+	Addrs   map[netip.Addr]bool // its own
+	Peers   map[netip.Addr]bool // whom it names
+	Dynamic bool                // it also answers peers that it does not name
 	DPD     bool
 	// Lifetime quotes by peer: what this end says of the IPsec lifetime; zero values where it says nothing.
 	Life map[netip.Addr]Life
@@ -30,6 +29,25 @@ type Known struct {
 	Ends []End
 	SAs  []evidence.SA
 	IKE  []evidence.IKESA
+
+	between map[[2]netip.Addr][]*evidence.SA // by the direction of their packets
+	dirty   int                              // SAs that between was made of
+}
+
+// index makes SAs quick to find.
+func (k *Known) index() {
+	if k.dirty == len(k.SAs) {
+		return
+	}
+	k.between, k.dirty = map[[2]netip.Addr][]*evidence.SA{}, len(k.SAs)
+	for i := range k.SAs {
+		sa := &k.SAs[i]
+		way := [2]netip.Addr{sa.Local, sa.Remote}
+		if sa.Inbound {
+			way = [2]netip.Addr{sa.Remote, sa.Local}
+		}
+		k.between[way] = append(k.between[way], sa)
+	}
 }
 
 // Class is who sends.
@@ -46,7 +64,7 @@ const (
 // end finds the configuration of a device that has an address; a hostname counts if no address speaks against it.
 func (k Known) end(addr netip.Addr, device string) *End {
 	for i := range k.Ends {
-		if slices.Contains(k.Ends[i].Addrs, addr) {
+		if k.Ends[i].Addrs[addr] {
 			return &k.Ends[i]
 		}
 	}
@@ -67,7 +85,7 @@ func (k Known) classify(s scene) (Class, []string) {
 			return IKEPeer, nil
 		}
 		return NotKnown, nil
-	case slices.Contains(end.Peers, s.f.flow.Src):
+	case end.Peers[s.f.flow.Src]:
 		return ConfiguredPeer, []string{"the configuration " + end.File + " names " + s.f.flow.Src.String() + " as a peer"}
 	case ikeWith(s):
 		return IKEPeer, []string{"the log shows IKE SAs with " + s.f.flow.Src.String()}

@@ -37,6 +37,7 @@ type Judged struct {
 // Judge gives the verdict on every flow, the gravest first. now is the end of what was seen, for live use; zero: what
 // the files cover.
 func (t *Tracker) Judge(k Known, now time.Time) []Judged {
+	k.index()
 	out := make([]Judged, 0, len(t.flows))
 	t.starts = map[string][]time.Time{}
 	for _, f := range t.flows {
@@ -64,6 +65,7 @@ func (t *Tracker) JudgeFlow(flow evidence.Flow, k Known, now time.Time) (Judged,
 	if !ok {
 		return Judged{}, false
 	}
+	k.index()
 	return t.judge(f, k, now), true
 }
 
@@ -82,9 +84,13 @@ func (t *Tracker) judge(f *track, k Known, now time.Time) Judged {
 	if t.stranger(&j, s) {
 		return j
 	}
-	t.weigh(&j, s, now)
+	weigh(&j, s)
 	t.end(&j, s, now)
 	causes(&j, s, k)
+	if j.Verdict == Transient && j.Sure != Certain {
+		t.silence(&j, f, now)
+		t.crowded(&j, f)
+	}
 	j.Bugs = bugs(j, s)
 	j.dedupe()
 	return j
@@ -109,7 +115,7 @@ func (j *Judged) dedupe() {
 }
 
 // weigh applies the rule: again, surely at least T later, is persistent.
-func (t *Tracker) weigh(j *Judged, s scene, now time.Time) {
+func weigh(j *Judged, s scene) {
 	f := s.f
 	if f.limited > 0 {
 		j.say("the device prints this message at most once in %s: the number of packets is not known from it", plain(f.limited))
@@ -138,8 +144,6 @@ func (t *Tracker) weigh(j *Judged, s scene, now time.Time) {
 	} else {
 		j.say("seen once: as the tech note has it, most likely a packet that crossed a rekey")
 	}
-	t.silence(j, f, now)
-	t.crowded(j, f)
 }
 
 // silence says whether a repeat would have been seen.
