@@ -101,15 +101,23 @@ func New(o Options) (*Gateway, error) {
 		g.keys = &keyLog{to: o.Keys}
 	}
 	if err := g.build(); err != nil {
-		st.close()
+		g.abandon()
 		return nil, err
 	}
 	if err := g.attach(); err != nil {
-		g.plane.Run(stopped()) // closes what was opened
-		st.close()
+		g.abandon()
 		return nil, err
 	}
 	return g, nil
+}
+
+// abandon closes what New opened. Nothing has run.
+func (g *Gateway) abandon() {
+	if g.plane != nil {
+		g.plane.Run(stopped()) // closes its wires and devices
+	}
+	g.closeHosts()
+	g.state.close()
 }
 
 // stopped is a context that has ended.
@@ -236,9 +244,8 @@ func (g *Gateway) Kill() {
 // wait returns when Run has ended; at once if it never began, after closing what New opened.
 func (g *Gateway) wait() {
 	if g.ran.CompareAndSwap(false, true) {
-		g.plane.Run(stopped())
+		g.abandon()
 		g.world.Close()
-		g.state.close()
 		close(g.ended)
 		return
 	}

@@ -47,3 +47,20 @@ func TestSyslogHostsHavePort514(t *testing.T) {
 		}
 	}
 }
+
+func TestAGatewayThatNeverRanLeavesNoSocketOpen(t *testing.T) {
+	cfg, tree := tunnels(t, 0)
+	cfg.Logging.Hosts = []string{"127.0.0.1:9"}
+	g, err := New(Options{Config: cfg, Tree: tree, World: newFakeWorld()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := g.hostConns[0].(*syslogHost)
+	if _, err := to.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	g.Kill()
+	if _, err := to.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("its socket to the syslog host: %v", err)
+	}
+}
