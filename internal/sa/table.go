@@ -67,9 +67,10 @@ func NewTable(opt Options) *Table {
 		opt.Leaser = MemoryLeaser{}
 	}
 	t := &Table{opt: opt, pending: map[SPI]*pending{}, out: map[SPI]*Outbound{}, sends: sending{}}
+	in, larval := map[SPI]*Inbound{}, map[SPI]struct{}{} // one empty map for all: none is ever changed, only replaced
 	for i := range t.in {
-		t.in[i].Store(&map[SPI]*Inbound{})
-		t.larval[i].Store(&map[SPI]struct{}{})
+		t.in[i].Store(&in)
+		t.larval[i].Store(&larval)
 	}
 	t.egress.Store(&map[int]*Egress{})
 	return t
