@@ -50,6 +50,14 @@ func (w *SendWindow) Done(now time.Time) (rtt time.Duration) {
 	return rtt
 }
 
+// GiveUp forgets the outstanding request, whose answer does not matter any more.
+func (w *SendWindow) GiveUp() {
+	if w.waiting {
+		w.waiting, w.msg = false, nil
+		w.next++
+	}
+}
+
 // Due is when the outstanding request wants another transmission or is to be given up; zero if there is none.
 func (w *SendWindow) Due() time.Time {
 	if !w.waiting {

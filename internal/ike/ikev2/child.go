@@ -41,11 +41,14 @@ type child struct {
 	group  uint16
 	lowest []byte // the lower nonce of the exchange that made it (RFC 7296 §2.8.1)
 
-	old       *child // what it replaces; nil: nothing, or a lost SA
-	heir      *child // replaced by this one, which works or is about to
-	rival     *child // made by the peer's rekey of this one
-	isLoser   bool   // lost a collision: its creator deletes it
-	hasOut    bool   // the outbound half is installed
+	old       *child    // what it replaces; nil: nothing, or a lost SA
+	heir      *child    // replaced by this one, which works or is about to
+	rival     *child    // made by the peer's rekey of this one
+	isLoser   bool      // lost a collision: its creator deletes it
+	said      bool      // our Delete for it is out
+	twin      *child    // made by the peer at the same time for the same traffic
+	twinBy    time.Time // it should have been deleted by then
+	hasOut    bool      // the outbound half is installed
 	rekeyAt   time.Time
 	hardAt    time.Time
 	switchAt  time.Time   // receiving: latest time to send on it
@@ -70,6 +73,17 @@ func (c *child) live() bool { return c.state < grace }
 // usable says that it carries traffic both ways, and no other has taken over from it.
 func (c *child) usable() bool {
 	return c.state == working && (c.heir == nil || c.heir.state < working)
+}
+
+// successor is the child that stands for c, made by our rekey or by the peer's; nil if there is none.
+func (c *child) successor() *child {
+	switch {
+	case c.heir != nil && c.heir.live():
+		return c.heir
+	case c.rival != nil && c.rival.live():
+		return c.rival
+	}
+	return nil
 }
 
 func (m *machine) childIn(spi sa.SPI) *child {
@@ -233,13 +247,31 @@ func (m *machine) remove(c *child, why sa.TombReason) {
 	c.state, c.why = gone, why
 	m.emit(ike.Remove{In: c.spec.In, Out: c.spec.Out, Owner: m.owner(), Half: half, Why: why})
 	m.children = slices.DeleteFunc(m.children, func(o *child) bool { return o == c })
-	c.old = nil // its heir would keep every ancestor, with its keys
-	c.spec.KeyIn, c.spec.KeyOut = policy.Secret{}, policy.Secret{}
+	m.unlink(c)
+	c.spec.KeyIn, c.spec.KeyOut = policy.Secret{}, policy.Secret{} // its heir keeps it
 	if !told {
 		m.childDown(c, why)
 	}
 	if h := c.letGo(); h != nil {
 		h.then(false)
+	}
+}
+
+// unlink takes a child that is gone out of its line: it keeps no ancestor, and what it stood for must be rekeyed by another.
+func (m *machine) unlink(c *child) {
+	o := c.old
+	c.old = nil // its heir would keep every ancestor
+	if o == nil || o.heir != c && o.rival != c {
+		return
+	}
+	if o.heir == c {
+		o.heir = nil
+	}
+	if o.rival == c {
+		o.rival = nil
+	}
+	if o.state < deleting && o.rekeyAt.IsZero() && o.successor() == nil {
+		o.rekeyAt = m.now.Add(m.retryPause())
 	}
 }
 

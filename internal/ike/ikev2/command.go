@@ -29,7 +29,7 @@ func (m *machine) command(c ike.Command) {
 	case ike.VerbClearChild:
 		m.eachChild(c, func(ch *child, o orders) { m.deleteChild(ch, causeOr(c, sa.TombCleared), o) })
 	case ike.VerbRekeyIKE:
-		m.enqueueOrdered(c, &rekeyIKETask{orders: orderOf(&c)})
+		m.enqueueOrdered(c, &rekeyIKETask{orders: orderOf(&c), of: m.cur})
 	case ike.VerbClearIKE:
 		m.clearIKE(c, causeOr(c, sa.TombCleared), "cleared")
 	case ike.VerbShutdown:

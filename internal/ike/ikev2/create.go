@@ -12,8 +12,9 @@ import (
 // inbound SPI that we lost (protocol.md §2.6 Decide).
 type createTask struct {
 	orders
-	wish  childWish
-	offer *childOffer
+	wish    childWish
+	offer   *childOffer
+	crossed []*child // that the peer asked for meanwhile, to replace nothing
 }
 
 // start makes a fresh offer. A rekey of what is gone, or replaced by the peer meanwhile, has nothing to ask any more.
@@ -31,7 +32,7 @@ func (t *createTask) start(m *machine, s *ikeSA) {
 		m.wantChildLater()
 		return
 	}
-	t.offer = offer
+	t.offer, m.doomed = offer, nil
 	ke, group := m.cfg.Env.KE, m.peer.IPsec.PFS
 	if group == 0 {
 		t.ask(m, s)
@@ -52,10 +53,12 @@ func (t *createTask) start(m *machine, s *ikeSA) {
 func (t *createTask) pointless(m *machine) (bool, ike.Result) {
 	old := t.wish.old
 	switch {
-	case old != nil && (old.state != working && old.state != receiving || old.heir != nil || old.rival != nil):
+	case old != nil && (old.state != working && old.state != receiving || old.successor() != nil):
 		return true, ike.OK
 	case t.wish.lost != 0 && m.have(t.wish.lost):
 		return true, ike.Moot
+	case t.wish.carried[0] != nil && m.expects(t.wish.carried[0], t.wish.carried[1]):
+		return true, ike.OK // a colliding exchange made it (RFC 7296 §2.25)
 	case t.wish.forPacket && m.expects(t.wish.tsLocal, t.wish.tsRemote):
 		return true, ike.OK // made by the peer, or by an earlier task, while this one waited
 	}
@@ -110,6 +113,7 @@ func (t *createTask) made(m *machine, s *ikeSA, ps []ike2.Payload, shared []byte
 		t.misanswered(m, s, ps, err)
 		return
 	}
+	m.inStep()
 	if m.wasDoomed(c.spec.Out) {
 		// Its Delete overtook the answer (protocol.md §5.7): the peer has no such child any more.
 		m.finish(s)
@@ -119,7 +123,7 @@ func (t *createTask) made(m *machine, s *ikeSA, ps []ike2.Payload, shared []byte
 		m.wantChildNow()
 		return
 	}
-	if old := t.wish.old; old != nil && old.rival != nil && old.rival.state < grace {
+	if old := t.wish.old; old != nil && old.rival != nil && old.rival.live() {
 		t.collided(m, s, c, old)
 		return
 	}
@@ -133,8 +137,8 @@ func (t *createTask) made(m *machine, s *ikeSA, ps []ike2.Payload, shared []byte
 	})
 }
 
-// replaceOld deletes what the new child stands for, or the new one where nobody has a use for it. A lost SPI is deleted too, for the peer still sends on it; that
-// round trip belongs to the command.
+// replaceOld deletes what the new child stands for, or the new one where nobody has a use for it. A lost SPI is deleted
+// too, for the peer still sends on it; that round trip belongs to the command.
 func (t *createTask) replaceOld(m *machine, c *child) {
 	switch {
 	case t.wish.old != nil && t.wish.old.live():
@@ -148,10 +152,11 @@ func (t *createTask) replaceOld(m *machine, c *child) {
 		if !m.enqueue(&deleteTask{orders: t.orders, spis: []sa.SPI{t.wish.lost}, why: sa.TombRekeyed, detail: "rekeyed"}) {
 			t.end(m, ike.OK, "rekeyed")
 		}
-	case t.wish.forPacket:
-		m.acquired(t.wish, c)
-		t.end(m, ike.OK, "")
 	default:
+		if t.wish.forPacket {
+			m.acquired(t.wish, c)
+		}
+		m.settleTwin(c, t.crossed)
 		t.end(m, ike.OK, "")
 	}
 }
@@ -161,7 +166,7 @@ func (t *createTask) replaceOld(m *machine, c *child) {
 func (t *createTask) refused(m *machine, s *ikeSA, n *ike2.Notify) {
 	m.finish(s)
 	old := t.wish.old
-	replacedByPeer := old != nil && (old.rival != nil || old.heir != nil || !old.live())
+	replacedByPeer := old != nil && (old.successor() != nil || !old.live())
 	switch {
 	case replacedByPeer:
 		// The peer's own rekey did it (RFC 7296 §2.8.1), or its Delete (§2.25.1); then a fresh one may be wanted.
@@ -175,6 +180,7 @@ func (t *createTask) refused(m *machine, s *ikeSA, n *ike2.Notify) {
 	case n.Kind == ike2.TemporaryFailure:
 		m.release(t.offer)
 		t.later(m, n)
+		m.outOfStep()
 		return
 	case n.Kind == ike2.NoProposalChosen && t.wish.lost != 0:
 		t.notFound(m) // how peers of before RFC 5996 say CHILD_SA_NOT_FOUND (RFC 4718 §5.11.10)
@@ -201,13 +207,16 @@ func (t *createTask) later(m *machine, n *ike2.Notify) {
 	t.end(m, ike.Refused, n.Kind.String())
 }
 
-// notFound: the peer has lost the SA too. It is removed without a word, and a fresh child made (RFC 7296 §2.25).
+// notFound: the peer has lost the SA too. It is removed without a word, and a fresh child made, unless there is one by now
+// (RFC 7296 §2.25).
 func (t *createTask) notFound(m *machine) {
 	m.release(t.offer)
-	if t.wish.old != nil && t.wish.old.live() {
-		m.remove(t.wish.old, sa.TombPeerDeleted)
-	}
 	fresh := &createTask{orders: t.orders, wish: childWish{tsLocal: t.wish.tsLocal, tsRemote: t.wish.tsRemote}}
+	fresh.wish.carried = [2][]ike2.Selector{m.cfg.tsLocal(), m.cfg.tsRemote()}
+	if old := t.wish.old; old != nil && old.live() {
+		fresh.wish.carried = [2][]ike2.Selector{old.spec.TSLocal, old.spec.TSRemote}
+		m.remove(old, sa.TombPeerDeleted)
+	}
 	m.queue = append([]task{fresh}, m.queue...)
 }
 
@@ -238,6 +247,7 @@ func (t *createTask) lost(m *machine, _ *ikeSA, result ike.Result, detail string
 		t.wish.old.rekeyAt = m.now.Add(m.retryPause())
 	}
 	t.end(m, result, detail)
+	m.wantChildNow()
 }
 
 // wasDoomed takes an outbound SPI off the list of Deletes that came too early.

@@ -35,32 +35,48 @@ func (m *machine) deleteChild(c *child, why sa.TombReason, o orders) {
 }
 
 func (t *deleteTask) start(m *machine, s *ikeSA) {
-	t.children = slices.DeleteFunc(t.children, func(c *child) bool { return c.state >= grace })
 	t.gather(m)
 	t.dropMoot(m)
-	if len(t.children) == 0 && len(t.spis) == 0 {
-		m.finish(s)
-		if !t.merged {
-			t.end(m, ike.OK, "already deleted")
-		}
+	if t.nothingLeft(m, s) {
 		return
 	}
-	d := &ike2.Delete{Protocol: ike2.ProtoESP}
 	for _, c := range t.children {
 		c.state, c.why = deleting, t.why
+	}
+	m.persist(true, func(err error) {
+		switch {
+		case err != nil:
+			m.abandon(s, ike.InternalFailed, err.Error())
+		case !t.nothingLeft(m, s):
+			t.say(m, s)
+		}
+	})
+}
+
+// nothingLeft ends the task if the peer was faster with all that it would delete.
+func (t *deleteTask) nothingLeft(m *machine, s *ikeSA) bool {
+	t.children = slices.DeleteFunc(t.children, func(c *child) bool { return c.state >= grace })
+	if len(t.children) > 0 || len(t.spis) > 0 {
+		return false
+	}
+	m.finish(s)
+	if !t.merged {
+		t.end(m, ike.OK, "already deleted")
+	}
+	return true
+}
+
+func (t *deleteTask) say(m *machine, s *ikeSA) {
+	d := &ike2.Delete{Protocol: ike2.ProtoESP}
+	for _, c := range t.children {
+		c.said = true
 		d.SPIs = append(d.SPIs, uint32(c.spec.In))
 	}
 	for _, spi := range t.spis {
 		d.SPIs = append(d.SPIs, uint32(spi))
 		m.debugf("Sending DELETE INFO message for IPsec SA [SPI: 0x%08X]", uint32(spi))
 	}
-	m.persist(true, func(err error) {
-		if err != nil {
-			m.abandon(s, ike.InternalFailed, err.Error())
-			return
-		}
-		m.request(s, isakmp.Informational, []ike2.Payload{d}, m.tune.Request)
-	})
+	m.request(s, isakmp.Informational, []ike2.Payload{d}, m.tune.Request)
 }
 
 // gather takes the lost SPIs of commands behind this one into the same message (protocol.md §2.8: up to 64).
@@ -124,7 +140,11 @@ func (m *machine) retire(c *child, why sa.TombReason) {
 		m.toGrace(c)
 		return
 	}
+	next := c.rival
 	m.remove(c, why)
+	if next != nil && next.state == receiving && !next.isLoser {
+		m.switchTo(next, 0, func(bool) {}) // nothing else is left to send on
+	}
 	m.wantAfter(why)
 }
 

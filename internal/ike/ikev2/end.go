@@ -38,6 +38,7 @@ func (m *machine) end(e ending) {
 	for _, s := range m.sas {
 		m.abandon(s, e.result, e.why)
 		s.phase = over
+		s.send.GiveUp()
 	}
 	for _, t := range queue {
 		t.lost(m, m.cur, e.result, e.why)

@@ -56,7 +56,15 @@ type ikeSA struct {
 	deleteIt bool      // replaced by our rekey: the Delete is ours to send
 	goneBy   time.Time // replaced by the peer's rekey: it should have been deleted by then
 	theirsIs *ikeSA    // made by the peer's rekey of this one while ours was outstanding
+	yielding bool      // the peer's rekey of it is being answered
 }
+
+// leaving says that another IKE SA takes over from s, or is about to: nothing new begins on it (RFC 7296 §2.8).
+func (s *ikeSA) leaving() bool { return s.yielding || s.theirsIs != nil }
+
+// unheardOf says that the peer has never sent a request on s. One that lost a collision of rekeys may have been given up by
+// its creator before our answer came (RFC 7296 §2.8.2): nobody is left to tell of its end.
+func (s *ikeSA) unheardOf() bool { return s.recv.Expected() == 0 && !s.recv.Busy() }
 
 // spis are the SPIs as the header has them: initiator, responder of this IKE SA.
 func (s *ikeSA) spis() (spii, spir isakmp.SPI) {

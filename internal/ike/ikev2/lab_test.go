@@ -24,17 +24,20 @@ import (
 // lab wires two machines back to back in one goroutine: a network of datagrams, two effect runners that keep the contract
 // of package ike, and a model of each side's SA database.
 type lab struct {
-	t    testing.TB
-	now  time.Time
-	a, b *side
-	wire []packet // in flight, in order
-	log  []string // what happened, for a failure
+	t     testing.TB
+	now   time.Time
+	a, b  *side
+	wire  []packet      // in flight, in order
+	log   []string      // what happened, for a failure
+	story func() string // tells it in place of log, which is not kept then; nil: log
 	// fault decides what becomes of a packet; nil: deliver.
 	fault func(p packet) fate
 	// rewrite changes a packet on its way, as a translator does; nil: no change.
 	rewrite func(p *packet)
 	// check runs after every step of a machine.
 	check func()
+	// tap sees every message as it leaves.
+	tap func(p packet)
 }
 
 type fate uint8
@@ -90,6 +93,7 @@ type side struct {
 	sent     []packet
 	moved    []ike.Moved
 	closed   string
+	plane    *plane // packets and the real SA database beside the model; nil: the model alone
 	rand     *drbg
 	nextID   ike.EffectID
 	nextSPI  sa.SPI
@@ -162,7 +166,12 @@ func (l *lab) newSide(name string, own, other netip.Addr, base uint32) *side {
 				}
 				return g.Generate(keys)
 			},
-			AllocSPI: func(sa.Owner) (sa.SPI, error) { s.nextSPI++; s.sad[s.nextSPI] = sa.Larval; return s.nextSPI, nil },
+			AllocSPI: func(o sa.Owner) (sa.SPI, error) {
+				s.nextSPI++
+				s.sad[s.nextSPI] = sa.Larval
+				s.plane.reserve(s.nextSPI, o)
+				return s.nextSPI, nil
+			},
 			AllocIKE: func() isakmp.SPI { s.nextIKE++; return s.nextIKE },
 			SPIState: func(spi sa.SPI) sa.State { return s.sad[spi] },
 		}}
@@ -170,11 +179,19 @@ func (l *lab) newSide(name string, own, other netip.Addr, base uint32) *side {
 }
 
 func (l *lab) logf(format string, args ...any) {
+	if l.story != nil {
+		return
+	}
 	l.log = append(l.log, l.now.Format("05.000 ")+fmt.Sprintf(format, args...))
 }
 
 // transcript is the story so far.
-func (l *lab) transcript() string { return strings.Join(l.log, "\n") }
+func (l *lab) transcript() string {
+	if l.story != nil {
+		return l.story()
+	}
+	return strings.Join(l.log, "\n")
+}
 
 func (l *lab) fatalf(format string, args ...any) {
 	l.t.Helper()
@@ -243,6 +260,7 @@ func (s *side) perform(e ike.Effect) {
 			s.lab.fatalf("%s releases %v, which is %v", s.name, e.SPI, s.sad[e.SPI])
 		}
 		delete(s.sad, e.SPI)
+		s.plane.release(e.SPI)
 	case ike.Moved:
 		s.moved = append(s.moved, e)
 	case ike.Send:
@@ -317,10 +335,12 @@ func (s *side) install(e ike.Install) {
 	if e.Half&sa.OutboundHalf != 0 {
 		s.outbound = append(s.outbound, e.Child)
 	}
+	s.plane.install(e)
 	s.lab.logf("%s: install %d of %v/%v", s.name, e.Half, e.Child.In, e.Child.Out)
 }
 
 func (s *side) remove(e ike.Remove) {
+	s.plane.remove(e)
 	s.lab.logf("%s: remove %d of %v/%v: %v", s.name, e.Half, e.In, e.Out, e.Why)
 	if e.Half&sa.InboundHalf != 0 {
 		delete(s.inbound, e.In)
@@ -346,6 +366,9 @@ func (s *side) transmit(e ike.Send) {
 	p := packet{from: s, to: s.lab.other(s), local: e.Local, remote: e.Remote, msg: slices.Clone(e.Bytes)}
 	s.sent = append(s.sent, p)
 	s.lab.wire = append(s.lab.wire, p)
+	if s.lab.tap != nil {
+		s.lab.tap(p)
+	}
 }
 
 // run delivers until the network is silent.

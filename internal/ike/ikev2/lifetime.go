@@ -19,7 +19,9 @@ const (
 	wantFirst        = 10 * time.Second // first pause after a failed attempt to get a child; doubles
 	wantMost         = 5 * time.Minute
 	probeGap         = time.Minute // between two rekeys of one child for INVALID_SPI (protocol.md §2.3)
-	maxRekeys        = 20          // failed IKE rekeys, then it is closed
+	maxRekeys        = 40          // failed IKE rekeys, five minutes of them, then it is closed
+	temporaryFor     = 5 * time.Minute
+	temporaryApart   = 10 * time.Minute
 )
 
 func orElse(d, otherwise time.Duration) time.Duration {
@@ -74,6 +76,22 @@ func (m *machine) setChildLimits(c *child) {
 
 // retryPause is the wait before another attempt after a temporary failure (RFC 7296 §2.25: not at once, with jitter).
 func (m *machine) retryPause() time.Duration { return m.tune.Retry + m.jitter(m.tune.Retry) }
+
+// outOfStep notes a TEMPORARY_FAILURE. A peer that gives no other answer for minutes has another idea of the IKE SA than we:
+// it is closed (RFC 7296 §2.25).
+func (m *machine) outOfStep() {
+	if m.temporary.IsZero() || m.now.Sub(m.lastTemporary) > temporaryApart {
+		m.temporary = m.now
+	}
+	m.lastTemporary = m.now
+	if m.now.Sub(m.temporary) >= temporaryFor && m.up() {
+		m.temporary = time.Time{}
+		m.closeIKE(nil, sa.TombIKEDeleted, "the peer has said TEMPORARY_FAILURE for minutes")
+	}
+}
+
+// inStep: the peer has made an SA with us.
+func (m *machine) inStep() { m.temporary = time.Time{} }
 
 // wants says that this tunnel should have a child and nothing is under way to give it one.
 func (m *machine) wants() bool {
@@ -140,7 +158,7 @@ func (c *child) deadline() time.Time {
 	if c.state == grace {
 		return c.removeAt
 	}
-	d := earlier(c.switchAt, c.recheckAt)
+	d := earlier(earlier(c.switchAt, c.recheckAt), c.twinBy)
 	if c.state < deleting {
 		d = earlier(d, earlier(c.rekeyAt, c.hardAt))
 	}
@@ -197,7 +215,7 @@ func (m *machine) expireIKE(s *ikeSA) {
 		m.again(s)
 	}
 	switch {
-	case m.due(s.goneBy) && s.phase == over:
+	case m.due(s.goneBy) && (s.phase == over || s.unheardOf()):
 		m.dropSA(s)
 	case m.due(s.goneBy):
 		s.deleteIt, s.goneBy = true, time.Time{}
@@ -211,7 +229,7 @@ func (m *machine) expireIKE(s *ikeSA) {
 			m.closeIKE(nil, sa.TombIKEDeleted, "cannot be rekeyed")
 			return
 		}
-		m.enqueue(&rekeyIKETask{})
+		m.enqueue(&rekeyIKETask{of: s})
 	}
 }
 
@@ -241,6 +259,9 @@ func (m *machine) expireChild(c *child) {
 		c.recheckAt = time.Time{}
 		m.probeByRekey(c)
 	}
+	if m.due(c.twinBy) {
+		m.endTwin(c)
+	}
 	switch {
 	case c.state >= deleting:
 	case m.due(c.hardAt):
@@ -254,7 +275,7 @@ func (m *machine) expireChild(c *child) {
 // rekeyChild asks for a new child in c's place, unless one is on its way.
 func (m *machine) rekeyChild(c *child, o orders) {
 	switch {
-	case c.state >= deleting || c.heir != nil || c.rival != nil || c.isLoser:
+	case c.state >= deleting || c.successor() != nil || c.isLoser:
 		o.end(m, ike.OK, "rekeyed already")
 		return
 	case c.state == receiving:
@@ -277,7 +298,7 @@ func (m *machine) rekeyChild(c *child, o orders) {
 // now, the IKE SA goes with it (RFC 7296 §2.8).
 func (m *machine) expired(c *child, why sa.TombReason) {
 	c.hardAt, c.rekeyAt = time.Time{}, time.Time{}
-	if c.rekeys > 0 && c.heir == nil && c.rival == nil {
+	if c.rekeys > 0 && c.successor() == nil {
 		m.closeIKE(nil, why, "a child SA could not be rekeyed until it expired")
 		return
 	}

@@ -33,20 +33,22 @@ type machine struct {
 	localID  policy.Identity
 	remoteID policy.Identity
 
-	heard     time.Time // last authenticated fresh sign of the peer
-	talked    time.Time // the last of them that was an IKE message
-	hintedAt  time.Time // the last hint that was taken up
-	srtt      time.Duration
-	wantAt    time.Time     // when a tunnel without a child tries for one; zero: not at all
-	wantPause time.Duration // last wait of that kind
-	vain      vain          // children for packets
-	probeAt   time.Time     // periodic DPD; zero: off
-	keepAt    time.Time     // NAT keepalive; zero: off
-	lingerAt  time.Time     // end of a machine that only answers retransmissions; zero: it lives
-	authBy    time.Time     // a responder's IKE_AUTH is due; zero: it came
-	upByRef   uint64        // Ref of the command that made the IKE SA
-	lastDown  string
-	closed    bool
+	heard         time.Time // last authenticated fresh sign of the peer
+	talked        time.Time // the last of them that was an IKE message
+	hintedAt      time.Time // the last hint that was taken up
+	srtt          time.Duration
+	wantAt        time.Time     // when a tunnel without a child tries for one; zero: not at all
+	wantPause     time.Duration // last wait of that kind
+	vain          vain          // children for packets
+	temporary     time.Time     // first TEMPORARY_FAILURE since the peer last made an SA with us; zero: none
+	lastTemporary time.Time
+	probeAt       time.Time // periodic DPD; zero: off
+	keepAt        time.Time // NAT keepalive; zero: off
+	lingerAt      time.Time // end of a machine that only answers retransmissions; zero: it lives
+	authBy        time.Time // a responder's IKE_AUTH is due; zero: it came
+	upByRef       uint64    // Ref of the command that made the IKE SA
+	lastDown      string
+	closed        bool
 }
 
 // path is how messages and ESP travel between the two ends.

@@ -15,12 +15,13 @@ import (
 
 // childWish is what a child of ours is for.
 type childWish struct {
-	first             bool            // in IKE_AUTH
-	old               *child          // rekey of this one
-	instead           *child          // a fresh one for this one, which goes then
-	lost              sa.SPI          // rekey of this inbound SPI, which we do not have any more; 0: none
-	tsLocal, tsRemote []ike2.Selector // of the packet that wants it, put in front (RFC 7296 §2.9); empty: none
-	forPacket         bool            // nobody else wants it: a child that carries the packet will do
+	first             bool               // in IKE_AUTH
+	old               *child             // rekey of this one
+	instead           *child             // a fresh one for this one, which goes then
+	lost              sa.SPI             // rekey of this inbound SPI, which we do not have any more; 0: none
+	tsLocal, tsRemote []ike2.Selector    // of the packet that wants it, put in front (RFC 7296 §2.9); empty: none
+	forPacket         bool               // nobody else wants it: a child that carries the packet will do
+	carried           [2][]ike2.Selector // local and remote, of an SA that the peer has lost: another child that carries them will do
 }
 
 // childOffer is a request for a child on its way: its inbound SPI is larval.

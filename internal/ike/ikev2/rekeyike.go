@@ -15,6 +15,7 @@ import (
 // is deleted by whoever initiated the rekey that stands.
 type rekeyIKETask struct {
 	orders
+	of    *ikeSA // which is to be replaced
 	next  *ikeSA
 	offer []ike2.Proposal
 	group uint16
@@ -23,7 +24,7 @@ type rekeyIKETask struct {
 }
 
 func (t *rekeyIKETask) start(m *machine, s *ikeSA) {
-	if s.theirsIs != nil {
+	if s != t.of {
 		m.finish(s)
 		t.end(m, ike.OK, "rekeyed by the peer")
 		return
@@ -102,7 +103,11 @@ func (t *rekeyIKETask) answer(m *machine, s *ikeSA, ps []ike2.Payload) {
 // exchange is deleted by who initiated that one, the old SA by the other.
 func (t *rekeyIKETask) done(m *machine, s *ikeSA) {
 	m.finish(s)
+	m.inStep()
 	next, rival := t.next, s.theirsIs
+	if rival != nil && rival.phase == over {
+		rival = nil // the peer knows that its own goes, and has deleted it already
+	}
 	m.join(next)
 	if rival != nil && string(lowest(next.ni, next.nr)) < string(lowest(rival.ni, rival.nr)) {
 		m.debugf("IKE rekey collision: our SA %v goes, the peer's %v stays", next.ours, rival.ours)
@@ -150,7 +155,8 @@ func (m *machine) supersede(s *ikeSA) {
 }
 
 func (t *rekeyIKETask) refused(m *machine, s *ikeSA, n *ike2.Notify) {
-	if group, ok := n.WantedGroup(); ok && t.again < maxKERetries && group != t.group && offers(t.offer, group) {
+	group, ok := n.WantedGroup()
+	if ok && s.theirsIs == nil && t.again < maxKERetries && group != t.group && offers(t.offer, group) {
 		m.finish(s)
 		m.emit(ike.Disclaim{SPI: t.next.ours})
 		t.again++
@@ -162,6 +168,9 @@ func (t *rekeyIKETask) refused(m *machine, s *ikeSA, n *ike2.Notify) {
 		m.report(event.IKENoProposal(m.path.remote, "IKE", (&ike2.SA{Proposals: t.offer}).String(), ""))
 	}
 	m.abandon(s, ike.Refused, n.Kind.String())
+	if n.Kind == ike2.TemporaryFailure && s == m.cur {
+		m.outOfStep()
+	}
 }
 
 // lost gives the attempt up. If the peer's rekey was waiting for our answer, its SA is the one.
@@ -171,7 +180,7 @@ func (t *rekeyIKETask) lost(m *machine, s *ikeSA, result ike.Result, detail stri
 	}
 	s.rekeys++
 	s.rekeyAt = m.now.Add(m.retryPause())
-	if result == ike.Refused && s == m.cur && s.theirsIs != nil {
+	if (result == ike.Refused || result == ike.InternalFailed) && s == m.cur && s.theirsIs != nil {
 		m.adopt(s.theirsIs)
 		result, detail = ike.OK, "rekeyed by the peer"
 	}
@@ -180,8 +189,9 @@ func (t *rekeyIKETask) lost(m *machine, s *ikeSA, result ike.Result, detail stri
 
 // respondRekeyIKE answers a rekey of the IKE SA, by the table of RFC 7296 §2.25.
 func (m *machine) respondRekeyIKE(s *ikeSA, sap *ike2.SA, ps []ike2.Payload) {
-	switch s.active.(type) {
-	case *createTask, *deleteTask:
+	_, creating := s.active.(*createTask)
+	_, deleting := s.active.(*deleteTask)
+	if creating || deleting || !m.mayYield(s) {
 		m.refuse(s, isakmp.CreateChildSA, ike2.TemporaryFailure)
 		return
 	}
@@ -204,7 +214,9 @@ func (m *machine) respondRekeyIKE(s *ikeSA, sap *ike2.SA, ps []ike2.Payload) {
 	}
 	next.theirs, next.suite = chosen.SPI, chosen
 	m.exchange(ike.ExchangeStarted, s, isakmp.CreateChildSA)
+	s.yielding = true
 	m.agree(chosen.Group, ke.Data, func(own, shared []byte, err error) {
+		s.yielding = false
 		if err == nil {
 			err = next.deriveRekeyed(s, shared)
 		}
@@ -218,10 +230,15 @@ func (m *machine) respondRekeyIKE(s *ikeSA, sap *ike2.SA, ps []ike2.Payload) {
 	})
 }
 
+// mayYield says that the peer may replace s: it is neither being closed nor replaced already, be it that only the peer has
+// noticed no collision of rekeys (RFC 7296 §2.8.2, §2.25.2).
+func (m *machine) mayYield(s *ikeSA) bool {
+	return s.phase == established && s == m.cur && s.theirsIs == nil
+}
+
 // acceptRekeyIKE stores, answers and moves over, unless our own rekey is outstanding: then its answer decides.
 func (m *machine) acceptRekeyIKE(s, next *ikeSA, answer []ike2.Payload) {
-	if s.phase != established || s != m.cur || s.theirsIs != nil {
-		// It is being closed, or rekeyed already: by us while we computed, and only the peer noticed (RFC 7296 §2.8.2).
+	if !m.mayYield(s) { // we were faster while we computed
 		m.refuse(s, isakmp.CreateChildSA, ike2.TemporaryFailure)
 		m.exchange(ike.ExchangeEnded, s, isakmp.CreateChildSA)
 		return
@@ -232,9 +249,8 @@ func (m *machine) acceptRekeyIKE(s, next *ikeSA, answer []ike2.Payload) {
 	m.persist(false, func(err error) {
 		m.exchange(ike.ExchangeEnded, s, isakmp.CreateChildSA)
 		if err != nil {
-			s.theirsIs = nil
-			m.dropSA(next)
 			m.refuse(s, isakmp.CreateChildSA, ike2.TemporaryFailure)
+			m.disown(s, next, err)
 			return
 		}
 		m.respond(s, isakmp.CreateChildSA, answer)
@@ -242,4 +258,15 @@ func (m *machine) acceptRekeyIKE(s, next *ikeSA, answer []ike2.Payload) {
 			m.adopt(next)
 		}
 	})
+}
+
+// disown takes an SA back that could not be stored, and of which the peer will not hear. If ours has lost against it
+// meanwhile, nothing is left that both have.
+func (m *machine) disown(s, next *ikeSA, err error) {
+	if next == m.cur {
+		m.end(ending{cause: sa.TombInstallFailed, result: ike.InternalFailed, why: err.Error()})
+		return
+	}
+	s.theirsIs = nil
+	m.dropSA(next)
 }

@@ -197,6 +197,7 @@ func (m *machine) acceptChild(s *ikeSA, d deal, chosen ike2.Proposal, first bool
 	if d.old != nil {
 		d.old.rival = c
 	}
+	m.crosses(s, c)
 	m.install(c, sa.InboundHalf, func(err error) {
 		if err != nil {
 			m.report(event.IKEInstallFailed(m.path.remote, c.spec.In, err))

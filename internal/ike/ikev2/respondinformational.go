@@ -62,11 +62,12 @@ func (m *machine) respondDeleteIKE(s *ikeSA) {
 // linger keeps a closed IKE SA that is not the current one for repetitions of the peer's last request.
 func (m *machine) linger(s *ikeSA) {
 	s.phase = over
+	s.send.GiveUp() // RFC 7296 §2.8.2, §2.25.2: the peer will not answer here any more
 	s.goneBy = m.now.Add(m.tune.Linger)
 }
 
 // deletedByPeer takes the children out whose outbound SPIs the peer deletes, and gives the inbound ones for the answer
-// (RFC 7296 §1.4.1): not of those that we are deleting ourselves. An unknown SPI is no error.
+// (RFC 7296 §1.4.1): not of those for which our own Delete is out. An unknown SPI is no error.
 func (m *machine) deletedByPeer(s *ikeSA, spis []uint32) (paired []uint32) {
 	for _, spi := range spis {
 		c := m.childOut(sa.SPI(spi))
@@ -76,7 +77,7 @@ func (m *machine) deletedByPeer(s *ikeSA, spis []uint32) (paired []uint32) {
 			if m.creating(s) && len(m.doomed) < maxDoomed {
 				m.doomed = append(m.doomed, sa.SPI(spi))
 			}
-		case c.state == deleting:
+		case c.said:
 			m.halfClosed(c)
 		default:
 			paired = append(paired, uint32(c.spec.In))
@@ -97,6 +98,13 @@ func (m *machine) halfClosed(c *child) {
 	m.emit(ike.Remove{In: c.spec.In, Out: c.spec.Out, Owner: m.owner(), Half: sa.OutboundHalf, Why: c.why})
 }
 
+// lostTo says that the peer deletes the child of its own rekey because ours stays, perhaps before we have its answer
+// (RFC 7296 §2.8.1).
+func (m *machine) lostTo(c *child) bool {
+	o := c.old
+	return o != nil && o.rival == c && o.live() && (o.heir != nil && o.heir != c || m.rekeying(o))
+}
+
 // gone ends a child that the peer deletes. If the peer has made another in its place, we send on that from now on.
 func (m *machine) gone(c *child) {
 	next := c.rival
@@ -104,7 +112,7 @@ func (m *machine) gone(c *child) {
 		next = c.heir
 	}
 	switch {
-	case c.isLoser || c.old != nil && c.old.heir != nil && c.old.heir != c && c.old.rival == c:
+	case c.isLoser || m.lostTo(c):
 		m.remove(c, sa.TombCollisionLoser)
 	case next != nil && next.live():
 		m.switchTo(next, 0, func(bool) {})

@@ -57,11 +57,12 @@ func (l *lab) rekeyIKERequest() []ike2.Payload {
 		&ike2.KE{Group: 31, Data: kx.Public()}}
 }
 
-// RFC 7296 §2.25, protocol.md §5.7, row by row: what b is doing, what it is asked, what it says.
+// RFC 7296 §2.25.1-2, protocol.md §5.7, row by row: what b is doing, what it is asked, what it says.
 func TestExchangeCollisionTable(t *testing.T) {
 	busy := func(v ike.Verb) func(l *lab) {
 		return func(l *lab) { l.b.step(ike.Command{Verb: v}); l.wire = nil }
 	}
+	creating := func(l *lab) { l.b.mach().enqueue(&createTask{}); l.b.step(ike.Tick{}); l.wire = nil }
 	rekeyC := func(l *lab) (isakmp.Exchange, []ike2.Payload) { return isakmp.CreateChildSA, l.newChildRequest(0xA001) }
 	rekeyX := func(l *lab) (isakmp.Exchange, []ike2.Payload) { return isakmp.CreateChildSA, l.newChildRequest(0xA999) }
 	create := func(l *lab) (isakmp.Exchange, []ike2.Payload) { return isakmp.CreateChildSA, l.newChildRequest(0) }
@@ -81,22 +82,24 @@ func TestExchangeCollisionTable(t *testing.T) {
 		asked func(l *lab) (isakmp.Exchange, []ike2.Payload)
 		want  any // a NotifyType; a PayloadType that must be there; nil: empty
 	}{
-		{"closing C, rekey C", busy(ike.VerbClearChild), rekeyC, ike2.TemporaryFailure},
-		{"rekeying C, rekey C", busy(ike.VerbRekeyChild), rekeyC, ike2.PayloadSA},
-		{"C unknown, rekey C", func(*lab) {}, rekeyX, ike2.ChildSANotFound},
-		{"creating, rekey unknown C", busy(ike.VerbRekeyChild), rekeyX, ike2.TemporaryFailure},
-		{"closing C, close C", busy(ike.VerbClearChild), closeC, nil},
-		{"rekeying C, close C", busy(ike.VerbRekeyChild), closeC, ike2.PayloadDelete},
-		{"C unknown, close C", func(*lab) {}, closeX, nil},
-		{"rekeying a child, rekey IKE", busy(ike.VerbRekeyChild), rekeyIKE, ike2.TemporaryFailure},
-		{"closing a child, rekey IKE", busy(ike.VerbClearChild), rekeyIKE, ike2.TemporaryFailure},
-		{"rekeying IKE, rekey IKE", busy(ike.VerbRekeyIKE), rekeyIKE, ike2.PayloadSA},
-		{"closing IKE, rekey IKE", busy(ike.VerbClearIKE), rekeyIKE, ike2.TemporaryFailure},
-		{"rekeying IKE, close IKE", busy(ike.VerbRekeyIKE), closeIKE, nil},
-		{"closing IKE, close IKE", busy(ike.VerbClearIKE), closeIKE, nil},
-		{"rekeying IKE, create a child", busy(ike.VerbRekeyIKE), create, ike2.TemporaryFailure},
-		{"rekeying IKE, rekey C", busy(ike.VerbRekeyIKE), rekeyC, ike2.TemporaryFailure},
-		{"rekeying IKE, close C", busy(ike.VerbRekeyIKE), closeC, ike2.PayloadDelete},
+		{"row 1: who closes C refuses its rekey for now", busy(ike.VerbClearChild), rekeyC, ike2.TemporaryFailure},
+		{"row 2: who rekeys C answers its rekey as usual", busy(ike.VerbRekeyChild), rekeyC, ike2.PayloadSA},
+		{"row 3: the rekey of an unknown child is not found, by its SPI", func(*lab) {}, rekeyX, ike2.ChildSANotFound},
+		{"row 3: it may be the child that we are creating", creating, rekeyX, ike2.TemporaryFailure},
+		{"row 3: or that we are rekeying", busy(ike.VerbRekeyChild), rekeyX, ike2.TemporaryFailure},
+		{"row 4: who closes C answers its Delete without one", busy(ike.VerbClearChild), closeC, nil},
+		{"row 5: who rekeys C answers its Delete as usual", busy(ike.VerbRekeyChild), closeC, ike2.PayloadDelete},
+		{"row 6: the Delete of an unknown child is answered empty", func(*lab) {}, closeX, nil},
+		{"row 7: who creates a child refuses an IKE rekey for now", creating, rekeyIKE, ike2.TemporaryFailure},
+		{"row 7: who rekeys a child refuses an IKE rekey for now", busy(ike.VerbRekeyChild), rekeyIKE, ike2.TemporaryFailure},
+		{"row 7: who closes a child refuses an IKE rekey for now", busy(ike.VerbClearChild), rekeyIKE, ike2.TemporaryFailure},
+		{"row 8: who rekeys the IKE SA answers its rekey as usual", busy(ike.VerbRekeyIKE), rekeyIKE, ike2.PayloadSA},
+		{"row 9: who closes the IKE SA refuses its rekey for now", busy(ike.VerbClearIKE), rekeyIKE, ike2.TemporaryFailure},
+		{"row 10: who rekeys the IKE SA answers its Delete as usual", busy(ike.VerbRekeyIKE), closeIKE, nil},
+		{"row 11: who closes the IKE SA answers its Delete as usual", busy(ike.VerbClearIKE), closeIKE, nil},
+		{"row 12: who rekeys the IKE SA refuses a new child for now", busy(ike.VerbRekeyIKE), create, ike2.TemporaryFailure},
+		{"row 12: who rekeys the IKE SA refuses the rekey of a child for now", busy(ike.VerbRekeyIKE), rekeyC, ike2.TemporaryFailure},
+		{"row 13: who rekeys the IKE SA answers the Delete of a child as usual", busy(ike.VerbRekeyIKE), closeC, ike2.PayloadDelete},
 		{"liveness outstanding, rekey IKE", busy(ike.VerbLiveness), rekeyIKE, ike2.PayloadSA},
 		{"idle, create a child", func(*lab) {}, create, ike2.PayloadSA},
 	} {

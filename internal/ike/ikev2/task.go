@@ -94,7 +94,8 @@ func (m *machine) finish(s *ikeSA) {
 	m.exchangeOver(s)
 }
 
-// pump starts waiting tasks where an IKE SA is free: replaced ones are deleted, the current one serves the queue.
+// pump starts waiting tasks where an IKE SA is free: replaced ones are deleted, the current one serves the queue. While
+// the peer's rekey of it is answered they wait for its successor.
 func (m *machine) pump() {
 	for _, s := range slices.Clone(m.sas) {
 		if s.phase == replaced && s.deleteIt && s.active == nil {
@@ -102,7 +103,7 @@ func (m *machine) pump() {
 			m.begin(s, &deleteIKETask{})
 		}
 	}
-	for !m.closed && m.up() && m.cur.active == nil && len(m.queue) > 0 {
+	for !m.closed && m.up() && m.cur.active == nil && !m.cur.leaving() && len(m.queue) > 0 {
 		t := m.queue[0]
 		m.queue = m.queue[1:]
 		m.begin(m.cur, t)

@@ -44,7 +44,7 @@ func (m *machine) traffic(t ike.Traffic) {
 // hardVolume: the data plane has stopped the SA. A rekey that is under way is let finish; it deletes the old SA itself
 // (protocol.md D13).
 func (m *machine) hardVolume(c *child) {
-	if c.heir != nil || c.rival != nil || m.rekeying(c) {
+	if c.successor() != nil || m.rekeying(c) {
 		return
 	}
 	m.expired(c, sa.TombExpiredVolume)
