@@ -39,6 +39,17 @@ func Gap(a, b Stamp) time.Duration {
 	return max(0, b.At.Sub(a.At)-a.Grain)
 }
 
+// Since is how long a was before b, negative if it was after it: by the device's clock, else by the relay's.
+func Since(a, b *Event) (time.Duration, bool) {
+	switch {
+	case !a.At.IsZero() && !b.At.IsZero() && a.Clock == b.Clock:
+		return b.At.Sub(a.At), true
+	case !a.Relay.At.IsZero() && !b.Relay.At.IsZero() && a.Relay.Clock == b.Relay.Clock:
+		return b.Relay.At.Sub(a.Relay.At), true
+	}
+	return 0, false
+}
+
 // Flow is what the tech note calls a flow, with the protocol: 50 is ESP, in UDP too; 51 is AH.
 type Flow struct {
 	Src, Dst netip.Addr
@@ -54,6 +65,7 @@ type Event struct {
 	Stamp
 	Quote
 	Kind   Kind
+	Relay  Stamp  // when a relay had it; no time: not told. After a restart it is often the only clock that can be trusted.
 	Device string // who says it: its name, or the file where no name is given
 	Platform
 	Flow  // of packets; SPI alone also of SAs

@@ -138,6 +138,6 @@ func asaCommand(text string, ev *evidence.Event) understood {
 	if !ok || !isClear(command) {
 		return foreign
 	}
-	ev.Kind, ev.Word, ev.Peer = evidence.Cleared, strings.Clone(command), clearedPeer(command)
+	ev.Kind, ev.Word, ev.Peer = cleared(command), strings.Clone(command), clearedPeer(command)
 	return taken
 }

@@ -201,7 +201,7 @@ func session(text string, ev *evidence.Event) understood {
 }
 
 func manualDelete(text string, ev *evidence.Event) understood {
-	ev.Kind, ev.Word = evidence.Cleared, "IKE SA manually deleted"
+	ev.Kind, ev.Word = evidence.IKEDown, "IKE SA manually deleted" // its IPsec SAs stay (IKEv1)
 	ev.Peer, _ = addrAfter(text, "sa peer ")
 	return taken
 }
@@ -221,9 +221,19 @@ func clearCommand(text string, ev *evidence.Event) understood {
 	if !ok || !isClear(command) {
 		return foreign
 	}
-	ev.Kind, ev.Word = evidence.Cleared, strings.Clone(command)
+	ev.Kind, ev.Word = cleared(command), strings.Clone(command)
 	ev.Peer = clearedPeer(command)
 	return taken
+}
+
+// cleared: what removes IKEv1's phase 1 leaves the IPsec SAs.
+func cleared(command string) evidence.Kind {
+	for _, c := range []string{"clear crypto isakmp", "clear crypto ikev1", "clear isakmp"} {
+		if strings.HasPrefix(command, c) {
+			return evidence.IKEDown
+		}
+	}
+	return evidence.Cleared
 }
 
 func isClear(command string) bool {

@@ -145,9 +145,10 @@ func (l *Log) stamp(d *dressed) evidence.Stamp {
 	if d.host == "" {
 		name = "file:" + l.file
 	}
-	if d.hasRelay && (!d.hasDevice || d.device.unset || d.device.uptime) {
-		w, name = d.relay, "relay:"+l.file
-	} else if !d.hasDevice {
+	switch {
+	case d.hasRelay && (!d.hasDevice || d.device.unset || d.device.uptime):
+		return l.relayed(d.relay)
+	case !d.hasDevice:
 		return l.arrived()
 	}
 	at := l.cal.at(w)
@@ -157,6 +158,12 @@ func (l *Log) stamp(d *dressed) evidence.Stamp {
 		}
 	}
 	return evidence.Stamp{At: at, Grain: w.grain, Clock: l.clock(name, at), Unset: w.unset}
+}
+
+// relayed is when the relay had a line, by the relay's clock.
+func (l *Log) relayed(w written) evidence.Stamp {
+	at := l.cal.at(w)
+	return evidence.Stamp{At: at, Grain: w.grain, Clock: l.clock("relay:"+l.file, at)}
 }
 
 // Arrived gives a line that came over the network just now: where it has no time of its own, its arrival has to do.
@@ -276,6 +283,9 @@ func (l *Log) try(text string, no int) understood {
 		return u
 	}
 	ev.Stamp = l.stamp(&d)
+	if d.hasRelay {
+		ev.Relay = l.relayed(d.relay)
+	}
 	ev.Text = printable(text, quoted)
 	ev.Device = l.intern(d.host)
 	if ev.Device == "" {

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"lockstep/internal/diagnose"
 	"lockstep/internal/diagnose/report"
 )
+
+var update = flag.Bool("update", false, "write the worked example into docs/diagnose.md")
 
 // TestTheWorkedExampleIsWhatIsPrinted compares docs/diagnose.md with the report on testdata/diagnose/example.
 func TestTheWorkedExampleIsWhatIsPrinted(t *testing.T) {
@@ -23,8 +26,15 @@ func TestTheWorkedExampleIsWhatIsPrinted(t *testing.T) {
 	if err := report.Text(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	_, example, _ := strings.Cut(string(page), "$ lockstep diagnose hub-1.log hub-1.cfg\n")
-	example, _, _ = strings.Cut(example, "```")
+	head, example, _ := strings.Cut(string(page), "$ lockstep diagnose hub-1.log hub-1.cfg\n")
+	example, tail, _ := strings.Cut(example, "```")
+	if example != b.String() && *update {
+		text := head + "$ lockstep diagnose hub-1.log hub-1.cfg\n" + b.String() + "```" + tail
+		if err := os.WriteFile("../../../docs/diagnose.md", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 	if example != b.String() {
 		t.Errorf("the page has\n%s\nthe report is\n%s", example, b.String())
 	}

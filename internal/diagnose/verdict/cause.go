@@ -110,7 +110,7 @@ func removed(j *Judged, s scene) []Candidate {
 		}
 		switch e.Kind {
 		case evidence.ChildDown, evidence.Expired, evidence.DeleteSent, evidence.DeleteGot, evidence.Installed:
-			if last == nil || !e.At.Before(last.At) {
+			if newer(e, last) {
 				last = e
 			}
 		}
@@ -181,7 +181,7 @@ func lostState(j *Judged, s scene) []Candidate {
 		if e.Peer.IsValid() && e.Peer != j.Src {
 			continue
 		}
-		if last == nil || e.At.After(last.At) {
+		if newer(e, last) {
 			last = e
 		}
 	}
@@ -190,21 +190,44 @@ func lostState(j *Judged, s scene) []Candidate {
 	}
 	since, _ := s.since(last)
 	l := losses[last.Kind]
-	if installed := s.installedBefore(last); installed != nil {
+	installed := s.lastBefore(last)
+	if installed != nil && installed.Kind != evidence.Installed {
+		return nil // this SPI had gone before that
+	}
+	if installed != nil && within(installed, last, unseenRekey) {
 		return []Candidate{{Code: l.code, Sure: Certain, Why: fmt.Sprintf("%s had this SPI, and %s %s before the packet", s.f.device, l.what, plain(since)),
 			Quotes: []evidence.Quote{installed.Quote, last.Quote}}}
 	}
 	return []Candidate{candidate(l.code, Likely, last, "%s %s %s before, and no SA with %v came up in between", s.f.device, l.what, plain(since), j.Src)}
 }
 
-func (s scene) installedBefore(loss *evidence.Event) *evidence.Event {
+// newer reports that e is not older than last. Both are known to be before the same sighting.
+func newer(e, last *evidence.Event) bool {
+	if last == nil {
+		return true
+	}
+	ago, ok := evidence.Since(last, e)
+	return ok && ago >= 0
+}
+
+// lastBefore is the newest event about this very SPI before a loss.
+func (s scene) lastBefore(loss *evidence.Event) *evidence.Event {
+	var last *evidence.Event
 	for _, e := range s.ofSPI(true) {
-		if e.Kind == evidence.Installed && e.Clock == loss.Clock && e.At.Before(loss.At) {
-			return e
+		if age, ok := evidence.Since(e, loss); ok && age > 0 && newer(e, last) {
+			last = e
 		}
 	}
-	return nil
+	return last
 }
+
+func within(a, b *evidence.Event, most time.Duration) bool {
+	gap, ok := evidence.Since(a, b)
+	return ok && gap <= most
+}
+
+// unseenRekey is within what time of its installation an SPI is taken to be the one in use: IOS's default lifetime.
+const unseenRekey = time.Hour
 
 // rekeys: something was being replaced at that moment. Alone it does not say which end was early or late.
 func rekeys(j *Judged, s scene) []Candidate {

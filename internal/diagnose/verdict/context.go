@@ -110,20 +110,14 @@ func (s scene) atSender() []*evidence.Event {
 	return out
 }
 
-// since is how long before the first sighting e was. It is known for one clock alone.
+// since is how long before the first sighting e was.
 func (s scene) since(e *evidence.Event) (time.Duration, bool) {
-	if e.At.IsZero() || s.f.first.At.IsZero() || e.Clock != s.f.first.Clock {
-		return 0, false
-	}
-	return s.f.first.At.Sub(e.At), true
+	return evidence.Since(e, s.f.first.event())
 }
 
 // behind is how long after the last sighting e was.
 func (s scene) behind(e *evidence.Event) (time.Duration, bool) {
-	if e.At.IsZero() || s.f.last.At.IsZero() || e.Clock != s.f.last.Clock {
-		return 0, false
-	}
-	return e.At.Sub(s.f.last.At), true
+	return evidence.Since(s.f.last.event(), e)
 }
 
 // upBetween reports that an SA with the sender came up between e and the first sighting: then what e removed is not what
@@ -133,7 +127,9 @@ func (s scene) upBetween(e *evidence.Event) bool {
 		if up.Kind != evidence.ChildUp && up.Kind != evidence.Installed && up.Kind != evidence.Healed {
 			continue
 		}
-		if up.Clock == e.Clock && up.At.After(e.At) && up.At.Before(s.f.first.At) {
+		after, ok := evidence.Since(e, up)
+		before, ok2 := s.since(up)
+		if ok && ok2 && after > 0 && before > 0 {
 			return true
 		}
 	}

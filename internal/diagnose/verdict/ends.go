@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"fmt"
 	"net/netip"
 
 	"lockstep/internal/diagnose/evidence"
@@ -81,29 +82,36 @@ func (k Known) classify(s scene) (Class, []string) {
 	end := k.end(s.f.flow.Dst, s.f.device)
 	switch {
 	case end == nil:
-		if ikeWith(s) {
-			return IKEPeer, nil
+		if why := k.ikeWith(s); why != "" {
+			return IKEPeer, []string{why}
 		}
 		return NotKnown, nil
 	case end.Peers[s.f.flow.Src]:
 		return ConfiguredPeer, []string{"the configuration " + end.File + " names " + s.f.flow.Src.String() + " as a peer"}
-	case ikeWith(s):
-		return IKEPeer, []string{"the log shows IKE SAs with " + s.f.flow.Src.String()}
+	case k.ikeWith(s) != "":
+		return IKEPeer, []string{k.ikeWith(s)}
 	case end.Dynamic:
 		return DynamicPeer, []string{"the configuration " + end.File + " does not name " + s.f.flow.Src.String() + ", and answers peers that it does not name"}
 	}
 	return NotAPeer, []string{"the configuration " + end.File + " has " + s.f.flow.Dst.String() + " or this hostname, and no entry for " + s.f.flow.Src.String()}
 }
 
-// ikeWith reports that an authenticated SA with the sender was seen.
-func ikeWith(s scene) bool {
+// ikeWith says where an authenticated SA with the sender was seen; empty: nowhere.
+func (k Known) ikeWith(s scene) string {
+	src, dst := s.f.flow.Src, s.f.flow.Dst
 	for _, e := range s.atReceiver() {
 		switch e.Kind {
 		case evidence.ChildUp, evidence.IKEUp, evidence.InitialContact, evidence.Rekey:
-			if e.Peer == s.f.flow.Src {
-				return true
+			if e.Peer == src {
+				return fmt.Sprintf("the log shows IKE with %v (%v)", src, e.Source)
 			}
 		}
 	}
-	return false
+	for _, sa := range k.IKE {
+		// isakmp sa prints the responder first at both ends.
+		if sa.Up && (sa.Local == dst && sa.Remote == src || sa.Local == src && sa.Remote == dst) {
+			return fmt.Sprintf("a capture shows an IKE SA with %v (%v)", src, sa.Source)
+		}
+	}
+	return ""
 }

@@ -3,6 +3,7 @@ package verdict
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -85,6 +86,7 @@ func (t *Tracker) judge(f *track, k Known, now time.Time) Judged {
 		return j
 	}
 	weigh(&j, s)
+	corroborate(&j, s, k)
 	t.end(&j, s, now)
 	causes(&j, s, k)
 	if j.Verdict == Transient && j.Sure != Certain {
@@ -125,9 +127,6 @@ func weigh(j *Judged, s scene) {
 	}
 	if !f.proof.At.IsZero() {
 		j.Verdict, j.Sure = Persistent, Likely
-		if f.widest >= 30*time.Second && (j.Class == ConfiguredPeer || j.Class == IKEPeer) {
-			j.Sure = Certain
-		}
 		j.say("the same flow and SPI came again, surely at least %s later: the SAs are out of step", plain(f.widest.Truncate(time.Millisecond)))
 		j.quote(f.proof.Quote)
 		j.quote(f.last.Quote)
@@ -144,6 +143,56 @@ func weigh(j *Judged, s scene) {
 	} else {
 		j.say("seen once: as the tech note has it, most likely a packet that crossed a rekey")
 	}
+}
+
+// corroborate makes a black hole certain where an end itself says that the SPI was in use between the two: whoever can
+// forge a source address can send ESP on any number, so sightings alone are never more than likely.
+func corroborate(j *Judged, s scene, k Known) {
+	if j.Verdict != Persistent {
+		return
+	}
+	for _, sa := range k.between[[2]netip.Addr{j.Src, j.Dst}] {
+		if sa.SPI == j.SPI && !sa.Inbound {
+			j.Sure = Certain
+			j.say("the sender's own capture has this SPI as outbound")
+			j.quote(sa.Quote)
+			break
+		}
+	}
+	for _, e := range s.ofSPI(true) {
+		if since, ok := s.since(e); ok && since > 0 {
+			j.Sure = Certain
+			j.say("%s itself had this SPI before", s.f.device)
+			j.quote(e.Quote)
+			break
+		}
+	}
+	if j.Sure != Certain {
+		j.say("ESP does not prove who sent it: that %v really sends on this SPI, its own show commands would tell", j.Src)
+	}
+	if s.f.noIKE.File != "" {
+		j.say("%s had no IKE SA over which to send a Delete", s.f.device)
+		j.quote(s.f.noIKE)
+	}
+	unaided(j, k)
+}
+
+// unaided says how it would end if nobody did anything.
+func unaided(j *Judged, k Known) {
+	sender := k.end(j.Src, "")
+	if sender == nil {
+		j.say("unaided it lasts until the sender's SA expires (by IOS's default an hour after it was made) or the sender's DPD notices")
+		return
+	}
+	life, ok := sender.Life[j.Dst]
+	if !ok {
+		return
+	}
+	dpd := "; it has DPD, which notices only if IKE is dead too"
+	if !sender.DPD {
+		dpd = "; it has no DPD that could notice before"
+	}
+	j.say("unaided it lasts until the sender's SA expires, %d s after it was made%s", life.Seconds, dpd)
 }
 
 // silence says whether a repeat would have been seen.

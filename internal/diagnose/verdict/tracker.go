@@ -46,6 +46,13 @@ func New(limit int) *Tracker {
 type sighting struct {
 	evidence.Stamp
 	evidence.Quote
+	relayAt    time.Time
+	relayClock int
+}
+
+// event is the sighting as far as its place in time goes.
+func (s *sighting) event() *evidence.Event {
+	return &evidence.Event{Stamp: s.Stamp, Relay: evidence.Stamp{At: s.relayAt, Clock: s.relayClock}}
 }
 
 // track is one flow as far as it was seen.
@@ -181,7 +188,7 @@ func (f *track) again(at time.Time) bool {
 }
 
 func (f *track) take(e evidence.Event, q evidence.Quote) {
-	s := sighting{e.Stamp, q}
+	s := sighting{e.Stamp, q, e.Relay.At, e.Relay.Clock}
 	f.lines++
 	f.recent[f.lines%uint64(len(f.recent))] = e.At.UnixNano()
 	if e.Limit > 0 {
