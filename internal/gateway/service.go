@@ -40,6 +40,7 @@ type loaded struct {
 // Run runs the gateway until SIGTERM or SIGINT: Deletes are sent then, a second one ends it at once. SIGHUP reads the
 // configuration again. An error is what kept it from starting, or ended it.
 func (s *Service) Run() error {
+	signal.Ignore(syscall.SIGPIPE) // a console that went away is no reason to end
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,6 +75,33 @@ func TestAReloadThatRecoveryDoesNotTakeIsAnError(t *testing.T) {
 	cfg, tree := tunnels(t, 0, 1)
 	if _, err := g.Apply(cfg, tree, "test", "nobody"); err == nil || !strings.Contains(err.Error(), "reload again") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestAGatewaySurvivesItsConsole(t *testing.T) {
+	const file = "LOCKSTEP_TEST_CONFIG"
+	if name := os.Getenv(file); name != "" {
+		err := (&Service{File: name, Log: os.Stderr}).Run()
+		if err == nil || !strings.Contains(err.Error(), "nothing of it was applied") {
+			os.Exit(1)
+		}
+		os.Exit(3)
+	}
+	name := filepath.Join(t.TempDir(), "conf")
+	if err := os.WriteFile(name, []byte("crypto nonsense\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close() // nobody reads
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env, cmd.Stderr = append(os.Environ(), file+"="+name), w
+	err = cmd.Run()
+	w.Close()
+	if cmd.ProcessState.ExitCode() != 3 {
+		t.Errorf("ended by its finding about the configuration: %v", err)
 	}
 }
 
