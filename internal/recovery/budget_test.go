@@ -159,6 +159,34 @@ func TestKnownFlowsAreBoundedOverAllOwners(t *testing.T) {
 	}
 }
 
+func TestTheFirstFlowsOfAnOwnerFindRoomInAFullTable(t *testing.T) {
+	tab := newFlowTable()
+	see := func(o sa.Owner, spi int) *flow {
+		return tab.see(FromLost(Seen{Src: peer, Dst: ours, SPI: sa.SPI(spi), Owner: o, At: t0}, 0), "")
+	}
+	for i := range maxKnown {
+		see(sa.Owner(i%100), i)
+	}
+	const late = 50 // owners without any trouble so far
+	for i := range late * 100 {
+		if see(sa.Owner(1000+i%late), maxKnown+i) == nil {
+			t.Fatalf("flow %d of owner %d finds no room", i/late, 1000+i%late)
+		}
+	}
+	if tab.known > maxKnown+late*leastPerOwner {
+		t.Errorf("%d known", tab.known)
+	}
+}
+
+func TestTheFlowsOfAnOwnerGoWithIt(t *testing.T) {
+	r := newRig(t, true, true)
+	r.lost(lostSPI)
+	r.step(Configured{})
+	if r.e.flows.known != 0 || len(r.e.flows.all) != 0 || len(r.e.flows.owners) != 0 {
+		t.Errorf("%d known, %d in all, %d pools", r.e.flows.known, len(r.e.flows.all), len(r.e.flows.owners))
+	}
+}
+
 // limits checks over the life of an engine what protocol.md §2.8 promises, whatever comes in.
 type limits struct {
 	t       *testing.T

@@ -279,6 +279,7 @@ func (e *Engine) dismiss(o *owner) {
 	if o.flight != nil {
 		e.disown(o)
 	}
+	e.flows.forget(o.ID)
 	e.wakes.set(o, time.Time{})
 }
 

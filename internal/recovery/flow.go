@@ -34,10 +34,12 @@ type flow struct {
 }
 
 const (
-	maxKnown     = 32768 // flows of owners
-	maxPerOwner  = 1024
-	maxStrangers = 32768
-	prefixes     = 256 // buckets of strangers by source prefix
+	maxKnown    = 32768 // flows of owners; leastPerOwner find room all the same
+	maxPerOwner = 1024
+	// leastPerOwner keeps an owner's first trouble from finding no room in a table that others filled over weeks.
+	leastPerOwner = 4
+	maxStrangers  = 32768
+	prefixes      = 256 // buckets of strangers by source prefix
 )
 
 // pool is a bounded list of flows, the longest silent first. An open incident keeps its flow.
@@ -135,7 +137,7 @@ func bucketOf(a netip.Addr) int {
 
 // room makes a place in p: the longest silent flow without an open incident goes.
 func (t *flowTable) room(p *pool) bool {
-	full := p.limit == maxPerOwner && t.known >= maxKnown
+	full := p.limit == maxPerOwner && t.known >= maxKnown && p.silent.Len() >= leastPerOwner
 	if p.silent.Len() < p.limit && !full {
 		return true
 	}
@@ -147,6 +149,18 @@ func (t *flowTable) room(p *pool) bool {
 		}
 	}
 	return false
+}
+
+// forget drops the flows of an owner that is no longer configured.
+func (t *flowTable) forget(o sa.Owner) {
+	p := t.owners[o]
+	if p == nil {
+		return
+	}
+	for e := p.silent.Front(); e != nil; e = p.silent.Front() {
+		t.drop(e.Value.(*flow))
+	}
+	delete(t.owners, o)
 }
 
 func (t *flowTable) drop(f *flow) {
