@@ -52,6 +52,14 @@ type claimKind struct {
 //	                          packet on a lost SPI
 //	claim figures NAME        the incident's milliseconds, round trips and packets are those that the taps saw
 //	claim missing NAME NAME N of the packets from the first to the second exactly so many did not come out
+//	claim crossed EXCHANGE NAME NAME
+//	                          both sent a request of that type before that of the other was there
+//	claim requests EXCHANGE NAME NAME N
+//	                          so many the first sent to the second, retransmissions not counted
+//	claim used child|ike NAME NAME [least] N
+//	                          on so many SAs, or more, the first sent to the second: traffic, or messages but IKE_SA_INIT
+//	claim repeated NAME       at least one message was sent again, and each was the same to the bit
+//	claim carried NAME NAME   each packet was sent through the tunnel, and each that the network did not lose came out
 //	claim clear               every datagram was IKE or ESP, and no inner address was in any
 var claimKinds = map[string]claimKind{
 	"traffic":  {"claim traffic NAME", ofSite(claimTraffic)},
@@ -64,6 +72,12 @@ var claimKinds = map[string]claimKind{
 	"figures":  {"claim figures NAME", ofSite(claimFigures)},
 	"missing":  {"claim missing NAME NAME N", parseMissing},
 	"clear":    {"claim clear", func(*parser, *words) judgement { return claimClear }},
+
+	"crossed":  {"claim crossed EXCHANGE NAME NAME", parseCrossed},
+	"requests": {"claim requests EXCHANGE NAME NAME N", parseRequests},
+	"used":     {"claim used child|ike NAME NAME [least] N", parseUsed},
+	"repeated": {"claim repeated NAME", parseRepeated},
+	"carried":  {"claim carried NAME NAME", parseCarried},
 }
 
 func claimNames() []string { return slices.Sorted(maps.Keys(claimKinds)) }

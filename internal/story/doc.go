@@ -28,6 +28,17 @@
 //	restart NAME [--frozen]
 //	watch NAME DURATION                   until its traffic is back both ways, or so long
 //	lose N NAME NAME                      the network loses the next N ESP packets from the first to the second
+//	ike lose|delay DURATION|copy N EXCHANGE request|response [between] NAME NAME
+//	                                      what becomes of the next N such messages from the first to the second, or of
+//	                                      both; EXCHANGE: sa-init, auth, create-child, informational
+//	weather SEED lose PERCENT reorder PERCENT
+//	                                      what becomes of all datagrams, by a seeded chance, until
+//	weather fair
+//	do NAME 'COMMAND' [NAME 'COMMAND']... operators' commands, given at the same moment; until all have ended, or
+//	                                      three seconds
+//	forget NAME                           its data plane loses its child SAs behind the back of its IKE
+//	installs NAME take up to DURATION seed N
+//	                                      its data plane is slow from now on, by a seeded chance
 //	show NAME 'COMMAND'                   an operator's command
 //	stdout 'REGEXP'                       what it printed; counts as a claim
 //	logged NAME 'TEXT' N                  lines on its console since it started last; counts as a claim

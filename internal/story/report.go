@@ -45,15 +45,15 @@ func (st *stage) conclude() {
 			last, at = s, o.restarted
 		}
 	}
+	late := st.net.Late()
+	for _, f := range st.allFlows() {
+		late = max(late, f.latest(at)) // at zero: nothing came back, all counts
+	}
+	st.report.LateMS = float64(late) / float64(time.Millisecond)
 	if last == nil {
 		return
 	}
 	m := st.measure(last)
-	late := st.net.Late()
-	for _, f := range st.allFlows() {
-		late = max(late, f.latest(m.restarted))
-	}
-	st.report.LateMS = float64(late) / float64(time.Millisecond)
 	lost := m.lostIn()
 	st.report.PacketsLost = &lost
 	if m.healed() {

@@ -22,7 +22,8 @@ type sabotage struct {
 	help    string
 	options func(ctx context.Context, o *gateway.Options)
 	world   func(w *world)
-	running func(st *stage, s *site) // called when the gateway has been started
+	running func(st *stage, s *site)                    // called when the gateway has been started
+	play    func(s *site, o *gateway.Options, w *world) // on its way to a start
 }
 
 // installDelay is longer than any healing, and shorter than early packets are kept.
@@ -50,6 +51,13 @@ var sabotages = map[string]sabotage{
 		}},
 	"lossy-path": {help: "the network loses one packet to it after the healing",
 		running: func(st *stage, s *site) { st.lose(st.partner(s), s, 40, 1) }},
+	"no-deletes":       noDeletes,
+	"no-answers":       noAnswers,
+	"no-auth":          noAuth,
+	"fair-network":     fairNetwork,
+	"no-calls":         noCalls,
+	"no-grace":         noGrace,
+	"boastful-install": boastfulInstall,
 	"in-the-clear": {help: "one inner packet leaves it as it is",
 		running: func(st *stage, s *site) {
 			f := st.flow(s, st.partner(s))

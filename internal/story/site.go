@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lockstep/internal/gateway"
+	"lockstep/internal/sa"
 )
 
 // site is one gateway of a story through its starts and crashes. The stage's goroutine alone starts and crashes it.
@@ -19,6 +20,7 @@ type site struct {
 	st      *stage
 	dir     string // state directory
 	console *console
+	books   *books // of the last start
 
 	gw      *gateway.Gateway // nil: down
 	ended   chan error       // gets what Run gave
@@ -61,6 +63,11 @@ func (s *site) start(ctx context.Context, frozen bool) error {
 	if broken.options != nil {
 		broken.options(ctx, &o)
 	}
+	if broken.play != nil {
+		broken.play(s, &o, w)
+	}
+	s.books = &books{ctx: ctx, children: map[sa.SPI]sa.Child{}}
+	o.Installer = s.books.under(o.Installer)
 	if broken.world != nil {
 		broken.world(w)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/story/relay"
@@ -18,6 +19,8 @@ import (
 // upsets is what the network does besides its delay. It decides over one datagram at a time, in the order in which they
 // enter the path.
 type upsets struct {
+	off atomic.Bool // the script is not heeded (a sabotage)
+
 	mu      sync.Mutex
 	rules   []*messageRule // guarded by mu
 	weather *weather       // guarded by mu; nil: fair
@@ -49,8 +52,8 @@ type weather struct {
 	lose, reorder int // of a hundred datagrams
 }
 
-// reorderBy is up to how much a datagram is held up so that later ones overtake it: at 100 packets a second two or three.
-const reorderBy = 30 * time.Millisecond
+// reorderBy is up to how much a datagram is held up so that later ones overtake it: at 200 packets a second up to sixteen.
+const reorderBy = 80 * time.Millisecond
 
 func (w *weather) fate() relay.Fate {
 	var f relay.Fate
@@ -63,6 +66,9 @@ func (w *weather) fate() relay.Fate {
 
 // fate is that of one datagram: of the first rule that fits, else of the weather.
 func (u *upsets) fate(s *sighting) relay.Fate {
+	if u.off.Load() {
+		return relay.Fate{}
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, r := range u.rules {

@@ -3,6 +3,7 @@ package story
 import (
 	"bytes"
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"sync"
 	"time"
@@ -32,6 +33,7 @@ type sighting struct {
 	kind     kind
 	spi, seq uint32        // of ESP
 	ike      isakmp.Header // of IKE
+	sum      uint64        // of all octets of an IKE message
 }
 
 // witness sees every datagram that enters or leaves the path, without keys. Its methods may be called from any goroutine.
@@ -57,7 +59,7 @@ func classify(src, dst netip.AddrPort, payload []byte) sighting {
 	case isIKE:
 		h, err := isakmp.ParseHeader(msg)
 		if err == nil && h.Major() == 2 {
-			s.kind, s.ike = sawIKE, h
+			s.kind, s.ike, s.sum = sawIKE, h, sumOf(msg)
 		}
 	default:
 		spi, seq, ok := esp.Parse(msg)
@@ -66,6 +68,12 @@ func classify(src, dst netip.AddrPort, payload []byte) sighting {
 		}
 	}
 	return s
+}
+
+func sumOf(b []byte) uint64 {
+	h := fnv.New64a()
+	h.Write(b)
+	return h.Sum64()
 }
 
 // enter takes in a datagram at the beginning of its path.
@@ -150,6 +158,25 @@ func (w *witness) exposed() (bare []string, datagrams, forgotten int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]string(nil), w.bare...), len(w.entered), w.overflow
+}
+
+// latest is the last arrival of a kind.
+func (w *witness) latest(k kind, from, to netip.Addr) (sighting, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := len(w.left) - 1; i >= 0; i-- {
+		if w.left[i].fits(k, from, to) {
+			return w.left[i], true
+		}
+	}
+	return sighting{}, false
+}
+
+// all lists what an address has sent of a kind.
+func (w *witness) all(k kind, from netip.Addr) []sighting {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return where(w.entered, func(s *sighting) bool { return s.kind == k && s.src.Addr() == from })
 }
 
 // esp lists all ESP that was sent to an address so far.
