@@ -16,6 +16,7 @@ test: packages
 	$(GO) vet ./...
 	$(GO) test $$($(GO) list ./... | grep -v -e /internal/story -e /internal/testing/)
 	$(GO) test -p 1 $(TIMED)
+	@$(GO) test -count=1 -run '^TestCorpus$$' -v ./internal/diagnose | grep -E 'plain,|precision'
 
 check:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }

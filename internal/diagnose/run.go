@@ -173,7 +173,7 @@ func (r *run) shown(name string, b *bufio.Reader, ref time.Time, k kind, isConfi
 			continue
 		}
 		c.Line(line, no)
-		if !k.config || strings.Contains(line, ": %") {
+		if !k.config || logged(line) {
 			log.Line([]byte(line), no)
 		}
 	}
@@ -182,6 +182,11 @@ func (r *run) shown(name string, b *bufio.Reader, ref time.Time, k kind, isConfi
 	span.Lines, span.Bytes, span.Format = no, int64(len(text)), format(k, isConfig, c.Found)
 	r.covered(span)
 	return err
+}
+
+// logged reports that a line among configuration lines is one of the log.
+func logged(line string) bool {
+	return strings.Contains(line, ": %") || strings.Contains(line, ": ISAKMP") || strings.Contains(line, ": IPSEC(") || strings.Contains(line, ": IKEv2")
 }
 
 func format(k kind, isConfig bool, found int) string {

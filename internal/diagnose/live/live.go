@@ -53,6 +53,7 @@ type Service struct {
 	alerts *alerts
 	wg     sync.WaitGroup
 	closed []io.Closer
+	ports  []int // of UDP
 
 	Addrs   []net.Addr // in the order of Options.Listen, then the page's
 	stats   stats
@@ -100,9 +101,10 @@ func (s *Service) listen(where string) error {
 		}
 		s.closed, s.Addrs = append(s.closed, pc), append(s.Addrs, pc.LocalAddr())
 		conn := pc.(*net.UDPConn)
-		if err := conn.SetReadBuffer(socketBuffer); err != nil {
+		if err := enlarge(conn); err != nil {
 			fmt.Fprintf(s.o.Errors, "%v: %v\n", conn.LocalAddr(), err)
 		}
+		s.ports = append(s.ports, pc.LocalAddr().(*net.UDPAddr).Port)
 		s.wg.Go(func() { s.datagrams(conn) })
 		return nil
 	case ok && network == "tcp":

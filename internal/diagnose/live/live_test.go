@@ -188,8 +188,8 @@ func TestTenThousandMessagesASecondAreNotLost(t *testing.T) {
 	until(t, "all messages", func() bool {
 		return s.stats.received.Load() == total && strings.Count(out.String(), " transient ") == total/100
 	})
-	if n := s.stats.overflow.Load(); n != 0 {
-		t.Errorf("%d lost", n)
+	if n, host := s.stats.overflow.Load(), kernelDrops(s.ports); n != 0 || host != 0 {
+		t.Errorf("%d lost here, %d by the host", n, host)
 	}
 	t.Logf("%d messages in %v, none lost", total, sent.Round(time.Millisecond))
 }
@@ -223,5 +223,34 @@ func TestAWrongListenIsRefused(t *testing.T) {
 			s.close()
 			t.Errorf("%q is accepted", where)
 		}
+	}
+}
+
+// TestWhatTheHostDropsIsCounted stops reading, and sends more than the socket holds.
+func TestWhatTheHostDropsIsCounted(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
+	if err := pc.(*net.UDPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("udp", pc.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 1000 {
+		if _, err := io.WriteString(c, strings.Repeat("x", 200)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	port := pc.LocalAddr().(*net.UDPAddr).Port
+	if n := kernelDrops([]int{port}); n < 900 || n > 1000 {
+		t.Errorf("%d dropped of 1000", n)
+	}
+	if n := kernelDrops(nil); n != 0 {
+		t.Errorf("%d dropped of no socket", n)
 	}
 }

@@ -102,6 +102,7 @@ func (s *Service) metrics(w http.ResponseWriter, _ *http.Request) {
 	}{
 		{"messages_total", "counter", "Syslog messages that arrived.", s.stats.received.Load()},
 		{"messages_overflow_total", "counter", "Messages lost because the queue was full.", s.stats.overflow.Load()},
+		{"messages_dropped_by_host_total", "counter", "Datagrams that the host dropped because our socket was full.", kernelDrops(s.ports)},
 		{"messages_too_long_total", "counter", "Messages longer than 16 KiB, not read.", s.stats.long.Load()},
 		{"streams_total", "counter", "TCP connections accepted.", s.stats.streams.Load()},
 		{"streams_refused_total", "counter", "TCP connections refused: too many at once.", s.stats.refused.Load()},

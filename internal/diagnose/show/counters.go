@@ -50,7 +50,7 @@ func (c *Capture) counter(text string) bool {
 	switch {
 	case len(f) >= 3 && strings.HasPrefix(f[0], "Ipsec") && number(f[1]) && number(f[2]):
 		return c.row(GlobalDrops, 0, f[0], f[1])
-	case len(f) >= 3 && number(f[0]) && qfpName(f[1]) && number(f[2]):
+	case (len(f) == 3 || len(f) == 4 && !number(f[3]) && !qfpName(f[3])) && number(f[0]) && qfpName(f[1]) && number(f[2]):
 		row, _ := strconv.Atoi(f[0])
 		return c.row(DatapathDrops, row, f[1], f[2])
 	case len(f) == 2 && strings.HasPrefix(f[0], "Xfrm") && number(f[1]):
