@@ -1,6 +1,8 @@
 package interop
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,7 +34,7 @@ func TestCrossingRekeysAgreeAndLoseNothing(t *testing.T) {
 			child, ike := s.agree(), s.ourIKE()[0]
 			ab, ba := s.Both(t, 200)
 			var both sync.WaitGroup
-			s.cut("", func() {
+			s.cut(ike4500, func() {
 				both.Go(func() {
 					if _, err := s.ours.Try(c.ours); err != nil {
 						t.Errorf("our rekey: %v", err)
@@ -89,13 +91,56 @@ func TestChildWhoseAnswerIsLostIsNotRekeyedAndLosesNothing(t *testing.T) {
 	s.quiet()
 }
 
-// responses is an nft expression: the R flag (RFC 7296 §3.1) of IKE on port 4500, behind UDP header, marker and 19 octets.
-const responses = "@th,248,8 & 0x20 == 0x20"
+// Both ends call at once, and both come to IKE_AUTH. The call with the lower SPIi is the lost one, which its own initiator gives
+// up (protocol.md D10). strongSwan does not know this rule: where its call is the lost one, both stay, at both ends.
+func TestOfCrossingCallsOursIsGivenUpIfItLost(t *testing.T) {
+	t.Parallel()
+	s := newQuietSite(t, lab.SVTI{}, lab.SwanConfig{Daemon: []string{"retransmit_timeout = 1"}})
+	var call sync.WaitGroup
+	s.cut(ike4500, func() {
+		s.ours.Start()
+		call.Go(func() { s.swan.Control("--initiate", "--child", "net", "--timeout", "5") })
+		lab.Eventually(t, 3*time.Second, "both calls at IKE_AUTH", func() bool {
+			j := s.swan.Journal()
+			return strings.Contains(j, "generating IKE_AUTH request 1") && strings.Contains(j, "generating IKE_SA_INIT response 0")
+		})
+	})
+	call.Wait()
+	var ours [][2]uint64
+	settled := func() bool {
+		ours = sorted(s.ourIKE())
+		return len(ours) > 0 && slices.Equal(ours, sorted(s.theirIKE())) && (len(ours) == 1 || !s.initiated(ours[0]))
+	}
+	lab.Eventually(t, 10*time.Second, "agreement", settled)
+	t.Logf("IKE SAs: %016x", ours)
+	ab, ba := s.Both(t, 200)
+	lab.Eventually(t, 5*time.Second, "packets both ways", func() bool { return ab.Received() > 200 && ba.Received() > 200 })
+	s.lossless(ab, ba)
+	s.quiet()
+}
 
-// cut drops IKE on its way through the router while do runs: what fits the nft expression, all if it is empty.
-func (s *site) cut(expression string, do func()) {
+// sorted orders IKE SAs by SPIi: the lowest one lost a crossing.
+func sorted(sas [][2]uint64) [][2]uint64 {
+	slices.SortFunc(sas, func(a, b [2]uint64) int { return cmp.Compare(a[0], b[0]) })
+	return sas
+}
+
+// initiated says that we made an IKE SA.
+func (s *site) initiated(sa [2]uint64) bool {
+	return slices.ContainsFunc(ikeOf(s.ours).SAs, func(i ikeSA) bool { return i.Initiator && hex(s.t, i.LocalSPI) == sa[0] })
+}
+
+// IKE on port 4500, all of it and the responses alone, as nft matches: the R flag (RFC 7296 §3.1) is behind UDP header,
+// marker and 19 octets.
+const (
+	ike4500   = "udp dport 4500 @th,64,32 0"
+	responses = ike4500 + " @th,248,8 & 0x20 == 0x20"
+)
+
+// cut drops what fits an nft match on its way through the router while do runs.
+func (s *site) cut(match string, do func()) {
 	s.t.Helper()
-	s.R.Run("nft", "add table ip cut; add chain ip cut pass { type filter hook forward priority 0; }; add rule ip cut pass udp dport 4500 @th,64,32 0 "+expression+" drop")
+	s.R.Run("nft", "add table ip cut; add chain ip cut pass { type filter hook forward priority 0; }; add rule ip cut pass "+match+" drop")
 	do()
 	s.R.Run("nft", "delete table ip cut")
 }

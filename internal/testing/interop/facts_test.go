@@ -15,21 +15,21 @@ type spi struct {
 
 // ikeSAs is `show crypto ikev2 sa | json`.
 type ikeSAs struct {
-	SAs []struct {
-		Local     string `json:"local"`
-		Remote    string `json:"remote"`
-		Status    string `json:"status"`
-		LocalSPI  string `json:"local_spi"`
-		RemoteSPI string `json:"remote_spi"`
-		Initiator bool   `json:"initiator"`
-		Children  []struct {
-			In             spi      `json:"inbound_spi"`
-			Out            spi      `json:"outbound_spi"`
-			State          string   `json:"state"`
-			LocalSelector  []string `json:"local_selectors"`
-			RemoteSelector []string `json:"remote_selectors"`
-		} `json:"children"`
-	} `json:"sas"`
+	SAs []ikeSA `json:"sas"`
+}
+
+type ikeSA struct {
+	Status    string `json:"status"`
+	LocalSPI  string `json:"local_spi"`
+	RemoteSPI string `json:"remote_spi"`
+	Initiator bool   `json:"initiator"`
+	Children  []struct {
+		In             spi      `json:"inbound_spi"`
+		Out            spi      `json:"outbound_spi"`
+		State          string   `json:"state"`
+		LocalSelector  []string `json:"local_selectors"`
+		RemoteSelector []string `json:"remote_selectors"`
+	} `json:"children"`
 }
 
 func ikeOf(g *lab.Lockstep) (v ikeSAs) { g.ExecJSON("show crypto ikev2 sa detailed", &v); return v }
