@@ -65,8 +65,25 @@ func (c *counts) load() Counts {
 	return out
 }
 
-// aliveEvery is how often traffic is told: what comes in is proof of life, what goes out asks for some (RFC 7296 §2.4).
-const aliveEvery = time.Second
+const (
+	// aliveEvery is how often traffic is told: what comes in is proof of life, what goes out asks for some (RFC 7296 §2.4).
+	aliveEvery = time.Second
+	// limitEvery is how often a limit is told while it is exceeded: a note that found the mailbox of IKE full is lost, and
+	// an SA whose hard limit nobody heard of carries nothing until its time is over.
+	limitEvery = 10 * time.Second
+)
+
+// limits are the times at which each limit was told last. Callers serialise its use.
+type limits [NoteEndpointMoved + 1]time.Time
+
+// due says that a limit is to be told now.
+func (l *limits) due(kind NoteKind, now time.Time) bool {
+	if !l[kind].IsZero() && now.Sub(l[kind]) < limitEvery {
+		return false
+	}
+	l[kind] = now
+	return true
+}
 
 // Inbound is the receiving half of a child. Hold and LetGo go around a run of packets; between them one goroutine opens.
 type Inbound struct {
@@ -81,7 +98,7 @@ type Inbound struct {
 	moved  netip.AddrPort // last endpoint told
 	inner  ip.Packet      // what the last good packet held
 	below  behind         // the window, since the last good packet
-	told   [NoteEndpointMoved + 1]bool
+	told   limits
 	row    row
 	wide4  bool // every IPv4 packet is within the selectors, wide6: every IPv6 one; never changes
 	wide6  bool
@@ -151,18 +168,18 @@ func (in *Inbound) Open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte,
 // Inner describes the packet that the last Open gave. Callers hold the SA and copy what they keep.
 func (in *Inbound) Inner() *ip.Packet { return &in.inner }
 
-// received counts a packet and tells of limits, each once: a peer's clock and counters are not ours (RFC 7296 §2.8).
+// received counts a packet and tells of limits: a peer's clock and counters are not ours (RFC 7296 §2.8).
 func (in *Inbound) received(octets uint64, now time.Time) {
 	in.row.packets++
 	in.row.octets += octets
 	if in.SoftPackets > 0 {
 		if p := in.counts.packets.Load() + in.row.packets; p >= in.SoftPackets {
-			in.once(NoteSoftPackets, p, now)
+			in.limit(NoteSoftPackets, p, now)
 		}
 	}
 	if in.SoftBytes > 0 {
 		if b := in.volume(); b >= in.SoftBytes {
-			in.once(NoteSoftBytes, b, now)
+			in.limit(NoteSoftBytes, b, now)
 		}
 	}
 }
@@ -170,9 +187,8 @@ func (in *Inbound) received(octets uint64, now time.Time) {
 // volume is the octets received so far, the row in hand included.
 func (in *Inbound) volume() uint64 { return in.counts.octets.Load() + in.row.octets }
 
-func (in *Inbound) once(kind NoteKind, value uint64, now time.Time) {
-	if !in.told[kind] {
-		in.told[kind] = true
+func (in *Inbound) limit(kind NoteKind, value uint64, now time.Time) {
+	if in.told.due(kind, now) {
 		in.tell(Note{Kind: kind, Value: value, At: now})
 	}
 }
@@ -186,7 +202,7 @@ func (in *Inbound) open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte,
 		return nil, reason.HardExpired // RFC 4301 §4.4.2.1: an expired SA must not be used
 	}
 	if in.HardBytes > 0 && in.volume() >= in.HardBytes {
-		in.once(NoteHardBytes, in.volume(), now)
+		in.limit(NoteHardBytes, in.volume(), now)
 		return nil, reason.HardExpired
 	}
 	high := in.window.SeqHigh(low, in.ESN)

@@ -38,8 +38,8 @@ type Outbound struct {
 
 	mu     sync.Mutex // held over a run
 	sealer *suite.Sealer
-	told   [NoteEndpointMoved + 1]bool // limits told once
-	spoke  time.Time                   // last NoteOutbound
+	told   limits
+	spoke  time.Time // last NoteOutbound
 
 	path   atomic.Pointer[Path]
 	next   atomic.Uint64 // written under mu
@@ -86,7 +86,7 @@ func (o *Outbound) Reserve(n int, now time.Time) (first uint64, why reason.Drop)
 	case !o.Hard.IsZero() && !now.Before(o.Hard):
 		return 0, reason.HardExpired
 	case o.HardBytes > 0 && o.counts.octets.Load() >= o.HardBytes:
-		o.once(NoteHardBytes, o.counts.octets.Load(), now)
+		o.limit(NoteHardBytes, o.counts.octets.Load(), now)
 		return 0, reason.HardExpired
 	case first > o.last() || o.last()-first < uint64(n-1):
 		return 0, reason.SeqExhausted // RFC 4303 §3.3.3: never wrap
@@ -99,7 +99,7 @@ func (o *Outbound) Reserve(n int, now time.Time) (first uint64, why reason.Drop)
 		o.low()
 	}
 	if !o.ESN && first >= (1<<32)/10*9 {
-		o.once(NoteSeqHigh, first, now)
+		o.limit(NoteSeqHigh, first, now)
 	}
 	return first, reason.None
 }
@@ -152,19 +152,18 @@ func (o *Outbound) Sent(packets, octets int, now time.Time) {
 		o.tell(NoteOutbound, 0, now)
 	}
 	if o.SoftPackets > 0 && p >= o.SoftPackets {
-		o.once(NoteSoftPackets, p, now)
+		o.limit(NoteSoftPackets, p, now)
 	}
 	if o.SoftBytes > 0 && b >= o.SoftBytes {
-		o.once(NoteSoftBytes, b, now)
+		o.limit(NoteSoftBytes, b, now)
 	}
 }
 
 // Dropped counts packets that were discarded on this SA.
 func (o *Outbound) Dropped(why reason.Drop, n int) { o.counts.drops[why].Add(uint64(n)) }
 
-func (o *Outbound) once(kind NoteKind, value uint64, now time.Time) {
-	if !o.told[kind] {
-		o.told[kind] = true
+func (o *Outbound) limit(kind NoteKind, value uint64, now time.Time) {
+	if o.told.due(kind, now) {
 		o.tell(kind, value, now)
 	}
 }

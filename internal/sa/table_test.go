@@ -403,7 +403,7 @@ func TestTheSequenceSpaceNeverWraps(t *testing.T) {
 	}
 }
 
-func TestSoftLimitsAreToldOnceAndHardOnesStop(t *testing.T) {
+func TestLimitsAreToldNowAndThenAndHardOnesStop(t *testing.T) {
 	var notes []Note
 	c := child(0x1000, 0x2000)
 	c.SoftPackets, c.SoftBytes, c.HardBytes = 10, 1000, 2000
@@ -428,6 +428,12 @@ func TestSoftLimitsAreToldOnceAndHardOnesStop(t *testing.T) {
 	}
 	if fmt.Sprint(kinds) != fmt.Sprint([]NoteKind{NoteSoftPackets, NoteSoftBytes, NoteHardBytes}) {
 		t.Errorf("told %v", kinds)
+	}
+	for s := range 31 { // the note may have been lost
+		out.Reserve(1, t0.Add(time.Duration(s)*time.Second))
+	}
+	if n := len(notes); n != 4+3 || notes[n-1].Kind != NoteHardBytes || !notes[n-1].At.Equal(t0.Add(30*time.Second)) {
+		t.Errorf("in 30 s past the hard limit: %+v", notes)
 	}
 }
 
