@@ -140,6 +140,11 @@ func TestMistakesAreReportedWhereTheyStand(t *testing.T) {
 			t.Errorf("%s was taken: %v", name, ds)
 			continue
 		}
+		for i, d := range ds[1:] {
+			if d == ds[i] {
+				t.Errorf("%s: told twice: %v", name, d)
+			}
+		}
 		first := ""
 		for _, d := range ds {
 			if d.Severity == Error {

@@ -66,9 +66,10 @@ func Compile(t *Tree) (*policy.Config, []Diagnostic) {
 	return c.cfg, sorted(c.ds)
 }
 
+// sorted puts findings in the order of the file. A line that is read for two purposes may give the same one twice.
 func sorted(ds []Diagnostic) []Diagnostic {
 	slices.SortStableFunc(ds, func(a, b Diagnostic) int { return cmp.Or(a.Line-b.Line, a.Col-b.Col) })
-	return ds
+	return slices.Compact(ds)
 }
 
 func (c *compiler) say(s Severity, line, col int, suggestion, format string, args ...any) {
