@@ -6,7 +6,11 @@ FUZZTIME ?= 5s
 # Packages whose tests measure time or losses: one after the other, with nothing beside them.
 TIMED = ./internal/story/... ./internal/testing/...
 
-.PHONY: demo test check fuzz bench interop lab packages
+# Heal times of every story, told 200 times each: the table and picture of docs/performance.md. Wants an idle machine.
+figures:
+	$(GO) run ./internal/story/figures
+
+.PHONY: demo figures test check fuzz bench interop lab packages
 
 # The main job, with Go alone: a gateway loses its SAs, and the tunnel heals.
 demo:
