@@ -6,10 +6,6 @@ FUZZTIME ?= 5s
 # Packages whose tests measure time or losses: one after the other, with nothing beside them.
 TIMED = ./internal/story/... ./internal/testing/...
 
-# Heal times of every story, told 200 times each: the table and picture of docs/performance.md. Wants an idle machine.
-figures:
-	$(GO) run ./internal/story/figures
-
 .PHONY: demo figures test check fuzz bench interop lab packages
 
 # The main job, with Go alone: a gateway loses its SAs, and the tunnel heals.
@@ -41,6 +37,10 @@ fuzz:
 # As root BenchmarkHealAfterRestart is among them: our heal time, and strongSwan alone in our place for 45 seconds.
 bench: packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# Heal times of every story, told 200 times each: the table and picture of docs/performance.md. Wants an idle machine.
+figures:
+	$(GO) run ./internal/story/figures
 
 # Lockstep against strongSwan in network namespaces, case by case (root).
 interop: packages
