@@ -273,6 +273,34 @@ func TestASenderWhoseNumbersWentBackIsToldOf(t *testing.T) {
 	}
 }
 
+func TestForgedOldNumbersAreNoSenderGoneBack(t *testing.T) {
+	told := 0
+	table := installed(t, Options{Note: func(n Note) {
+		if n.Kind == NoteReplayStuck {
+			told++
+		}
+	}}, child(0x100, 0x200))
+	there := installed(t, Options{}, mirror(child(0x100, 0x200)))
+	in, _ := table.Lookup(0x100)
+	send := func(seq uint64, at time.Duration, forged bool) {
+		pkt := seal(t, there.out[0x200], seq, 4, inner("10.2.0.1:1", "10.1.0.1:2", 10))
+		if forged {
+			pkt[len(pkt)-1] ^= 1
+		}
+		open(in, pkt, t0.Add(at))
+	}
+	send(5000, 0, false)
+	for i := range 100 {
+		send(uint64(1000+i), time.Second+time.Duration(i)*time.Second, true)
+	}
+	if told != 0 {
+		t.Errorf("told %d times of packets that nobody vouches for", told)
+	}
+	if send(2000, 102*time.Second, false); told != 1 {
+		t.Error("forged packets hide a true one")
+	}
+}
+
 func TestDuplicatesAndShortReorderingAreNoSenderGoneBack(t *testing.T) {
 	told := false
 	table := installed(t, Options{Note: func(n Note) { told = told || n.Kind == NoteReplayStuck }}, child(0x100, 0x200))

@@ -208,7 +208,7 @@ func (in *Inbound) open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte,
 	high := in.window.SeqHigh(low, in.ESN)
 	seq := uint64(high)<<32 | uint64(low)
 	if in.ReplayWindow > 0 && !in.window.Check(seq) {
-		return nil, in.replayed(seq, now)
+		return nil, in.replayed(pkt, seq, now)
 	}
 	payload, next, err := in.opener.Open(pkt, high)
 	switch {
@@ -221,31 +221,38 @@ func (in *Inbound) open(pkt []byte, from netip.AddrPort, now time.Time) ([]byte,
 	}
 	newest := seq > in.window.Top()
 	if !in.window.Accept(seq) && in.ReplayWindow > 0 {
-		return nil, in.replayed(seq, now)
+		return nil, in.replayed(nil, seq, now)
 	}
 	in.verified(from, newest, now)
 	return in.judge(payload, next)
 }
 
-func (in *Inbound) replayed(seq uint64, now time.Time) reason.Drop {
+// replayed says why a number is not taken. pkt is the packet as it came, nil if it is opened already.
+func (in *Inbound) replayed(pkt []byte, seq uint64, now time.Time) reason.Drop {
 	if in.window.Top() < uint64(in.window.Size()) || seq > in.window.Top()-uint64(in.window.Size()) {
 		return reason.ReplayDuplicate
 	}
-	in.fellBehind(now)
+	if in.fellBehind(now) && in.authentic(pkt, uint32(seq>>32)) {
+		in.below.told = now
+		in.tell(Note{Kind: NoteReplayStuck, Value: in.below.packets, At: now})
+	}
 	return reason.ReplayOld
 }
 
-// fellBehind tells of a sender that comes with old sequence numbers alone. Anybody can replay old packets, so it is a reason
-// to ask over IKE and no more.
-func (in *Inbound) fellBehind(now time.Time) {
+// fellBehind says that a sender comes with old sequence numbers alone, and it is time to tell. Anybody can write such
+// numbers, and who has been on the path can replay them: it is a reason to ask over IKE and no more.
+func (in *Inbound) fellBehind(now time.Time) bool {
 	b := &in.below
 	if b.packets++; b.packets == 1 {
 		b.since = now
 	}
-	if b.packets >= stuckPackets && now.Sub(b.since) >= stuckFor && now.Sub(b.told) >= stuckEvery {
-		b.told = now
-		in.tell(Note{Kind: NoteReplayStuck, Value: b.packets, At: now})
-	}
+	return b.packets >= stuckPackets && now.Sub(b.since) >= stuckFor && now.Sub(b.told) >= stuckEvery
+}
+
+// authentic says that a packet that is not taken is the peer's all the same. It is of no use afterwards.
+func (in *Inbound) authentic(pkt []byte, high uint32) bool {
+	_, _, err := in.opener.Open(pkt, high)
+	return err == nil
 }
 
 // verified tells IKE what an authentic packet shows. An endpoint is learned only from the newest packet: a replayed or
