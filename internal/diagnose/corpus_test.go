@@ -52,8 +52,8 @@ func labels(t *testing.T) []label {
 	return out
 }
 
-// unpack writes the files of a case, and gives their names in order.
-func unpack(t *testing.T, name string) []string {
+// caseFiles writes the files of a case, and gives their names in order.
+func caseFiles(t *testing.T, name string) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(corpus, "cases", name+".txtar"))
 	if err != nil {
@@ -95,7 +95,7 @@ func TestCorpus(t *testing.T) {
 	for _, l := range labels(t) {
 		t.Run(l.name, func(t *testing.T) {
 			kinds[l.kind]++
-			r := Run(Options{Files: unpack(t, l.name), Now: asOf})
+			r := Run(Options{Files: caseFiles(t, l.name), Now: asOf})
 			if len(r.Bad) > 0 {
 				t.Fatal(r.Bad)
 			}

@@ -26,37 +26,55 @@ const sniffed = 256 << 10
 var (
 	errBinary = errors.New("binary, and no capture of packets")
 	errEmpty  = errors.New("empty")
+	errNested = errors.New("packed in itself too often")
+	errCutOff = errors.New("the compressed file breaks off: what is before that was read")
 )
 
 // open unpacks gzip and looks at the beginning. The reader gives the whole content.
-func open(in io.Reader) (*bufio.Reader, kind, error) {
+func open(in io.Reader) (*bufio.Reader, kind, error) { return unpack(in, 3) }
+
+// unpack goes through at most depth layers: there are archives that hold themselves.
+func unpack(in io.Reader, depth int) (*bufio.Reader, kind, error) {
 	b := bufio.NewReaderSize(in, sniffed)
 	head, err := b.Peek(sniffed)
 	if len(head) == 0 {
-		if err != nil && err != io.EOF {
+		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
 			return b, kind{}, err
 		}
 		return b, kind{}, errEmpty
 	}
 	switch {
+	case depth == 0:
+		return b, kind{}, errNested
 	case bytes.HasPrefix(head, []byte{0x1F, 0x8B}):
 		z, err := gzip.NewReader(b)
 		if err != nil {
 			return b, kind{}, err
 		}
-		return open(z)
+		return unpack(&gzipReader{z}, depth-1)
 	case capture.Magic(head):
 		return b, kind{packets: true}, nil
 	case bytes.HasPrefix(head, []byte{0xFF, 0xFE}):
-		return open(&utf16Reader{in: b, low: 0, high: 1})
+		return unpack(&utf16Reader{in: b, low: 0, high: 1}, depth-1)
 	case bytes.HasPrefix(head, []byte{0xFE, 0xFF}):
-		return open(&utf16Reader{in: b, low: 1, high: 0})
+		return unpack(&utf16Reader{in: b, low: 1, high: 0}, depth-1)
 	case mostlyBinary(head):
 		return b, kind{}, errBinary
 	}
 	k := kind{text: true}
 	k.shown, k.config = marks(string(head))
 	return b, k, nil
+}
+
+// gzipReader names the end of a file that was cut: io.ReadFull would take it for an ordinary end.
+type gzipReader struct{ z *gzip.Reader }
+
+func (g *gzipReader) Read(p []byte) (int, error) {
+	n, err := g.z.Read(p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errCutOff
+	}
+	return n, err
 }
 
 // mostlyBinary: a log may hold a stray octet; a file of another kind has them everywhere.

@@ -48,19 +48,22 @@ func (c *Config) Findings() []Finding {
 
 // End is what verdicts need of the configuration.
 func (c *Config) End() verdict.End {
-	end := verdict.End{File: c.File, Device: c.Hostname, Addrs: maps.Clone(c.has), Peers: map[netip.Addr]bool{}, Life: map[netip.Addr]verdict.Life{}}
+	end := verdict.End{File: c.File, Device: c.Hostname, Addrs: maps.Clone(c.has), Peers: map[netip.Addr]verdict.Entry{}, Life: map[netip.Addr]verdict.Life{}}
 	for _, e := range c.entries {
+		named := verdict.Entry{Name: e.Name, Type: e.Type, Recovery: e.Recovery, Why: e.Why}
 		end.DPD = end.DPD || e.DPD
 		if e.Local.IsValid() {
 			end.Addrs[e.Local] = true
 		}
 		for _, p := range e.Peers {
-			end.Peers[p] = true
+			end.Peers[p] = named
 			end.Life[p] = verdict.Life{Seconds: e.Life.seconds, KB: e.Life.kb, Quote: e.lifeQuote}
 		}
 		switch e.Type {
 		case DynamicMap, DVTI, MGREDynamic, MGREStatic, GDOIMap:
-			end.Dynamic = true // an mGRE spoke with static mappings also has peers that NHRP told it
+			if end.Dynamic.Name == "" {
+				end.Dynamic = dynamicPart(e, named)
+			}
 		}
 	}
 	return end
@@ -89,6 +92,15 @@ func Compare(a, b *Config) []Finding {
 		}
 	}
 	return out
+}
+
+// dynamicPart is what answers peers that no line names: an mGRE spoke with static mappings also has peers that NHRP told
+// it, for which recovery is another matter.
+func dynamicPart(e Entry, named verdict.Entry) verdict.Entry {
+	if e.Type == MGREStatic {
+		named.Type, named.Recovery, named.Why = MGREDynamic, "no", "a peer that NHRP told it: no line names it"
+	}
+	return named
 }
 
 // maxDifferences are told; two hubs of thousands of tunnels could fill the report with one mistake.

@@ -100,7 +100,7 @@ func TestAFlowBecomesPersistentAndEverybodyIsTold(t *testing.T) {
 	defer hook.Close()
 	file := filepath.Join(t.TempDir(), "alert.json")
 	s, out := started(t, Options{Listen: []string{"udp:127.0.0.1:0", "tcp:127.0.0.1:0"}, Page: "127.0.0.1:0", Command: "cat > " + file, Webhook: hook.URL,
-		Known: verdict.Known{Ends: []verdict.End{{File: "hub.cfg", Addrs: map[netip.Addr]bool{netip.MustParseAddr("192.0.2.2"): true}, Peers: map[netip.Addr]bool{netip.MustParseAddr("198.51.100.9"): true}}}}})
+		Known: verdict.Known{Ends: []verdict.End{{File: "hub.cfg", Addrs: map[netip.Addr]bool{netip.MustParseAddr("192.0.2.2"): true}, Peers: map[netip.Addr]verdict.Entry{netip.MustParseAddr("198.51.100.9"): {Name: "Tunnel0", Type: "sVTI", Recovery: "yes"}}}}}})
 	udp, err := net.Dial("udp", s.Addrs[0].String())
 	if err != nil {
 		t.Fatal(err)

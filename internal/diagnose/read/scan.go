@@ -34,7 +34,9 @@ func (s *scanner) run(in io.Reader) error {
 		end := bytes.LastIndexByte(text, '\n') + 1
 		last := err == io.EOF || err == io.ErrUnexpectedEOF
 		if err != nil && !last {
-			s.take(text[:end])
+			if !skipping {
+				s.take(text)
+			}
 			return err
 		}
 		if skipping {

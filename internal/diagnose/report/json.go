@@ -35,6 +35,8 @@ type flow struct {
 	Sure       string   `json:"verdict_confidence"`
 	Class      string   `json:"class"`
 	Device     string   `json:"device"`
+	Tunnel     string   `json:"tunnel"`
+	Recovery   string   `json:"recovery"`
 	Count      uint64   `json:"count"`
 	Least      uint64   `json:"least_count"`
 	First      string   `json:"first"`
@@ -153,7 +155,7 @@ func documentOf(r *diagnose.Result) document {
 
 func flowOf(j verdict.Judged) flow {
 	return flow{Src: addr(j.Src), Dst: addr(j.Dst), Proto: j.Proto, SPI: fmt.Sprintf("0x%08X", j.SPI),
-		Verdict: j.Verdict.String(), Sure: j.Sure.String(), Class: string(j.Class), Device: j.Device, Count: j.Count, Least: j.Least,
+		Verdict: j.Verdict.String(), Sure: j.Sure.String(), Class: string(j.Class), Device: j.Device, Tunnel: j.Entry.Name, Recovery: j.Entry.Recovery, Count: j.Count, Least: j.Least,
 		First: instant(j.First.At), Last: instant(j.Last.At), Outage: j.Outage.Seconds(), Ended: j.Ended, EndedAt: instant(j.EndedAt),
 		Cause: j.Cause, Confidence: j.Confidence.String(), Why: append([]string{}, j.Why...), Evidence: quotes(j.Evidence)}
 }

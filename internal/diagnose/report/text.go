@@ -94,7 +94,10 @@ func flows(b *strings.Builder, r *diagnose.Result) {
 func oneFlow(b *strings.Builder, j verdict.Judged) {
 	fmt.Fprintf(b, "\n  %s  %s -> %s  %s  SPI 0x%08X\n", strings.ToUpper(j.Verdict.String()), named(j.Src), named(j.Dst), protocol(j.Proto), j.SPI)
 	b.WriteString(field("seen", fmt.Sprintf("%s%s, by %s; at least %s", clock(j.First.At), lastSeen(j), j.Device, packets(j.Least))))
-	b.WriteString(field("sender", string(j.Class)))
+	b.WriteString(field("sender", sender(j)))
+	if j.Verdict == verdict.Persistent && j.Entry.Name != "" {
+		b.WriteString(field("recovery", j.Entry.Recovery+": "+j.Entry.Why))
+	}
 	if j.Verdict != verdict.Stranger {
 		if j.Verdict == verdict.Persistent {
 			b.WriteString(field("outage", outage(j)))
@@ -113,6 +116,14 @@ func oneFlow(b *strings.Builder, j verdict.Judged) {
 	for _, q := range j.Evidence {
 		evidenceLine(b, "    ", q)
 	}
+}
+
+// sender says who sends, and by which entry the receiver knows it.
+func sender(j verdict.Judged) string {
+	if j.Entry.Name == "" {
+		return string(j.Class)
+	}
+	return fmt.Sprintf("%s: %s (%s)", j.Class, j.Entry.Name, j.Entry.Type)
 }
 
 // named is an address, or that the source does not tell it.

@@ -10,13 +10,19 @@ import (
 // End is what a configuration says of one device, as far as verdicts need it.
 type End struct {
 	File    string
-	Device  string              // its hostname
-	Addrs   map[netip.Addr]bool // its own
-	Peers   map[netip.Addr]bool // whom it names
-	Dynamic bool                // it also answers peers that it does not name
+	Device  string               // its hostname
+	Addrs   map[netip.Addr]bool  // its own
+	Peers   map[netip.Addr]Entry // whom it names, and where
+	Dynamic Entry                // it also answers peers that it does not name
 	DPD     bool
 	// Lifetime quotes by peer: what this end says of the IPsec lifetime; zero values where it says nothing.
 	Life map[netip.Addr]Life
+}
+
+// Entry is a crypto entry of a configuration, and what invalid-SPI recovery can do for it.
+type Entry struct {
+	Name, Type    string
+	Recovery, Why string
 }
 
 // Life is the lifetime of one entry, in seconds and kilobytes; 0 kB: not limited by volume.
@@ -77,23 +83,26 @@ func (k Known) end(addr netip.Addr, device string) *End {
 	return nil
 }
 
-// classify says who the sender is to the receiver.
-func (k Known) classify(s scene) (Class, []string) {
-	end := k.end(s.f.flow.Dst, s.f.device)
-	switch {
-	case end == nil:
-		if why := k.ikeWith(s); why != "" {
-			return IKEPeer, []string{why}
+// classify says who the sender is to the receiver, and by which entry.
+func (k Known) classify(s scene) (Class, Entry, []string) {
+	src, dst := s.f.flow.Src, s.f.flow.Dst
+	end, ike := k.end(dst, s.f.device), k.ikeWith(s)
+	if end == nil {
+		if ike != "" {
+			return IKEPeer, Entry{}, []string{ike}
 		}
-		return NotKnown, nil
-	case end.Peers[s.f.flow.Src]:
-		return ConfiguredPeer, []string{"the configuration " + end.File + " names " + s.f.flow.Src.String() + " as a peer"}
-	case k.ikeWith(s) != "":
-		return IKEPeer, []string{k.ikeWith(s)}
-	case end.Dynamic:
-		return DynamicPeer, []string{"the configuration " + end.File + " does not name " + s.f.flow.Src.String() + ", and answers peers that it does not name"}
+		return NotKnown, Entry{}, nil
 	}
-	return NotAPeer, []string{"the configuration " + end.File + " has " + s.f.flow.Dst.String() + " or this hostname, and no entry for " + s.f.flow.Src.String()}
+	if e, ok := end.Peers[src]; ok {
+		return ConfiguredPeer, e, []string{fmt.Sprintf("%s in %s names %v as a peer", e.Name, end.File, src)}
+	}
+	if ike != "" {
+		return IKEPeer, end.Dynamic, []string{ike}
+	}
+	if end.Dynamic.Name != "" {
+		return DynamicPeer, end.Dynamic, []string{fmt.Sprintf("no entry in %s names %v; %s (%s) answers peers that it does not name", end.File, src, end.Dynamic.Name, end.Dynamic.Type)}
+	}
+	return NotAPeer, Entry{}, []string{fmt.Sprintf("%s is the configuration of %v or of %s, and has no entry for %v", end.File, dst, s.f.device, src)}
 }
 
 // ikeWith says where an authenticated SA with the sender was seen; empty: nowhere.

@@ -18,6 +18,7 @@ type Judged struct {
 	Verdict     Verdict
 	Sure        Confidence // of the verdict
 	Class       Class
+	Entry       Entry  // of the receiver's configuration; zero: none is known
 	Count       uint64 // lines seen
 	Least       uint64 // packets that there were at least
 	First, Last evidence.Stamp
@@ -72,7 +73,7 @@ func (t *Tracker) JudgeFlow(flow evidence.Flow, k Known, now time.Time) (Judged,
 
 func (t *Tracker) judge(f *track, k Known, now time.Time) Judged {
 	s := scene{f, &t.context}
-	j := Judged{Flow: f.flow, Device: f.device, Platform: f.platform, Count: f.lines, Least: f.lines + f.hidden, First: f.first.Stamp, Last: f.last.Stamp,
+	j := Judged{Flow: f.flow, Device: f.device, Platform: f.platform, Count: f.lines, Least: f.least(), First: f.first.Stamp, Last: f.last.Stamp,
 		Spread: f.widest, order: f.firstSeen, Cause: UnknownCause}
 	j.Evidence = append(j.Evidence, f.first.Quote)
 	if f.hidden > 0 {
@@ -80,7 +81,7 @@ func (t *Tracker) judge(f *track, k Known, now time.Time) Judged {
 	}
 	t.measureTraffic(&j)
 	var why []string
-	j.Class, why = k.classify(s)
+	j.Class, j.Entry, why = k.classify(s)
 	j.Why = append(j.Why, why...)
 	if t.stranger(&j, s) {
 		return j
@@ -127,7 +128,7 @@ func weigh(j *Judged, s scene) {
 	}
 	if !f.proof.At.IsZero() {
 		j.Verdict, j.Sure = Persistent, Likely
-		j.say("the same flow and SPI came again, surely at least %s later: the SAs are out of step", plain(f.widest.Truncate(time.Millisecond)))
+		j.say("the same flow and SPI came again, surely at least %s later: by the tech note's rule the SAs are out of step", plain(f.widest.Truncate(time.Millisecond)))
 		j.quote(f.proof.Quote)
 		j.quote(f.last.Quote)
 		return

@@ -61,7 +61,7 @@ type track struct {
 	device    string
 	platform  evidence.Platform
 	lines     uint64 // that tell of it
-	packets   uint64 // of them, those that stand for one packet each
+	noDeletes uint64 // of them, debug lines that IOS prints for each packet, beside the limited one
 	hidden    uint64 // repeats that the device counts and did not print
 	limited   time.Duration
 	several   bool // devices saw it
@@ -167,6 +167,9 @@ func (t *Tracker) evict() {
 	t.Evicted++
 }
 
+// least is how many packets there were at least: a packet may have a line of both kinds.
+func (f *track) least() uint64 { return max(f.lines-f.noDeletes+f.hidden, f.noDeletes) }
+
 func (f *track) weight() uint64 {
 	if !f.proof.At.IsZero() {
 		return 1<<32 + f.lines
@@ -193,11 +196,12 @@ func (f *track) take(e evidence.Event, q evidence.Quote) {
 	f.recent[f.lines%uint64(len(f.recent))] = e.At.UnixNano()
 	if e.Limit > 0 {
 		f.limited = max(f.limited, e.Limit)
-	} else {
-		f.packets++
 	}
-	if e.Kind == evidence.NoDelete && f.noIKE.File == "" {
-		f.noIKE = q
+	if e.Kind == evidence.NoDelete {
+		f.noDeletes++
+		if f.noIKE.File == "" {
+			f.noIKE = q
+		}
 	}
 	f.several = f.several || f.device != e.Device
 	if f.lines == 1 || earlier(e.Stamp, f.first.Stamp) {
