@@ -51,6 +51,7 @@ var exceptions = map[[2]string]string{
 var pure = []string{
 	"internal/ike", "internal/ike/ikev2", "internal/ike/peer", "internal/recovery", "internal/sa/replay",
 	"internal/wire", "internal/suite", "internal/policy", "internal/reason",
+	"internal/diagnose/evidence", "internal/diagnose/verdict", "internal/diagnose/advise",
 }
 
 var impure = map[string]string{
