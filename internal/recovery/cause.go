@@ -10,6 +10,9 @@ import (
 // UnknownCause is the cause where no fact decides between several.
 const UnknownCause = "unknown"
 
+// leakedCause: IKE holds a child that the data plane does not have.
+const leakedCause = "D33"
+
 // tombCauses maps what we know of a removal to the D-codes of protocol.md §1.1. A reason that is not here leaves the
 // cause unknown: several would fit.
 var tombCauses = [...]string{

@@ -158,9 +158,10 @@ func (e *Engine) evidence(v Evidence) {
 		e.await(o, v)
 		return
 	}
+	leaked := o.disown(v.seen.SPI)
 	i := f.inc
 	if i == nil {
-		if i = e.begin(o, f, v); i == nil {
+		if i = e.begin(o, f, v, leaked); i == nil {
 			return
 		}
 	}

@@ -14,7 +14,7 @@ const tombLife = 300 * time.Second
 
 // begin opens an incident, nil if there are too many. An owner with too many keys gives up the one longest silent: who
 // forges keys cannot keep out the one that is really used.
-func (e *Engine) begin(o *owner, f *flow, v Evidence) *incident {
+func (e *Engine) begin(o *owner, f *flow, v Evidence, leaked bool) *incident {
 	if len(o.open) >= maxBatch {
 		oldest := o.open[0]
 		for _, i := range o.open {
@@ -34,6 +34,9 @@ func (e *Engine) begin(o *owner, f *flow, v Evidence) *incident {
 	}
 	e.lastID++
 	code, facts := causeOf(v, e.untouched(o, f))
+	if leaked && (v.class == Lost || code == UnknownCause) {
+		code, facts = leakedCause, append(facts, "IKE has a child SA with this SPI, the data plane has none")
+	}
 	i := &incident{flow: f, hadChild: o.proven(), Incident: Incident{ID: e.lastID, Owner: o.ID, Peer: o.Name, Remote: o.Remote,
 		Key: f.Key, Encap: f.Encap, Class: v.class, Verdict: f.Verdict, Cause: code, Evidence: append(facts, "owner found by "+v.seen.OwnerBy),
 		First: f.First, Last: f.Last, Result: Open, Lost: f.Count - v.seen.Count}}

@@ -24,6 +24,9 @@ var looks = map[string][2]string{
 		"why its sequence numbers go back: a restart or a fail-over that restores SAs with old counters"},
 	"D29": {"the path between the members of the fleet", "the route by which it reaches this address"},
 
+	"D33": {"the log of this gateway at the time when the SA vanished: its packet path lost what its IKE had installed",
+		"nothing: it sends on an SA that this end has agreed to"},
+
 	UnknownCause: {"debug crypto ikev2, debug crypto ipsec and debug crypto recovery for this peer when it happens next",
 		"debug of IKEv2 and IPsec at the same time, and its log around the times of the incidents"},
 }

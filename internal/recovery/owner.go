@@ -138,6 +138,14 @@ func (o *owner) busy(now time.Time) (until time.Time, busy bool) {
 	return until, !until.IsZero()
 }
 
+// disown forgets a child on whose inbound SPI packets find no SA: whatever IKE holds, it does not work (D33). True: there
+// was one.
+func (o *owner) disown(spi sa.SPI) bool {
+	_, held := o.children[spi]
+	delete(o.children, spi)
+	return held
+}
+
 // working says that a child is there; proven, that a packet was verified on one.
 func (o *owner) working() bool { return len(o.children) > 0 }
 

@@ -65,6 +65,8 @@ type child struct {
 	rekeys    int         // failed attempts to rekey it
 	besides   bool        // a fresh one was made, or tried, beside it
 	why       sa.TombReason
+	vanished  bool // the data plane has lost it
+	unheard   bool // the peer says that it has no SA for what we send on it
 }
 
 // live says that the child exists for the peer: rekeys and Deletes may name it.

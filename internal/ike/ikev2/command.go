@@ -68,9 +68,13 @@ func (m *machine) initiate(c ike.Command) {
 // rekeyLost rekeys an inbound SPI that we have lost: it is ours to name, so the peer can replace it without a gap. With
 // another child that carries the same selectors the Delete alone will do (protocol.md §2.6 Decide).
 func (m *machine) rekeyLost(c ike.Command) {
+	held := m.childIn(c.SPI)
 	switch {
 	case m.have(c.SPI):
 		m.outcome(c, ike.Moot, 0, "the SPI is in use again")
+	case held != nil && held.live():
+		held.vanished = true // we hold what the data plane has lost (protocol.md D33)
+		m.rekeyChild(held, orderOf(&c))
 	case m.working(m.cfg.tsLocal(), m.cfg.tsRemote()) != nil:
 		m.enqueueOrdered(c, &deleteTask{orders: orderOf(&c), spis: []sa.SPI{c.SPI}, why: sa.TombCleared, merged: true})
 	default:

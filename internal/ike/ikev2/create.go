@@ -76,6 +76,9 @@ func (t *createTask) ask(m *machine, s *ikeSA) {
 		if n := t.wish.rekeyNotify(); n != nil {
 			ps = append(ps, n)
 		}
+		if spi := t.wish.unheard(); spi != 0 && m.path.peerLockstep {
+			ps = append(ps, ike2.NotifyInvalidSPI(uint32(spi)))
+		}
 		m.request(s, isakmp.CreateChildSA, append(ps, t.offer.payloads(true)...), m.tune.Request)
 	})
 }

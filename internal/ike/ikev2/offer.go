@@ -155,6 +155,18 @@ func tsText(ps []ike2.Payload, initiator bool) string {
 	return ts.String()
 }
 
+// unheard is the inbound SPI whose packets are lost until the rekey; 0: none are.
+//
+// Deviation: the rekey of a lost SA says INVALID_SPI of it besides. A responder sends on the old SA until it sees that its
+// peer is ready (RFC 7296 §2.8), which costs a round trip when nobody hears the old one. Only gateways of our own are told so:
+// others may not expect the notify in this message.
+func (w childWish) unheard() sa.SPI {
+	if w.old != nil && w.old.vanished {
+		return w.old.spec.In
+	}
+	return w.lost
+}
+
 // rekeyNotify names the SA that a request rekeys by our inbound SPI (RFC 7296 §1.3.3).
 func (w childWish) rekeyNotify() *ike2.Notify {
 	switch {

@@ -47,8 +47,19 @@ func (m *machine) respondRekeyChild(s *ikeSA, n *ike2.Notify, ps []ike2.Payload)
 		m.debugf("Peer rekeys %v, which we do not have", spi)
 		m.respond(s, isakmp.CreateChildSA, []ike2.Payload{&ike2.Notify{Protocol: n.Protocol, SPI: n.SPI, Kind: ike2.ChildSANotFound}})
 	default:
+		old.unheard = old.unheard || saysUnheard(ps, spi)
 		m.respondChild(s, ps, old)
 	}
+}
+
+// saysUnheard: the rekey of an SA that its initiator has lost says so.
+func saysUnheard(ps []ike2.Payload, spi sa.SPI) bool {
+	n := ike2.FindNotify(ps, ike2.InvalidSPI)
+	if n == nil {
+		return false
+	}
+	named, ok := n.OffendingSPI()
+	return ok && sa.SPI(named) == spi
 }
 
 func (m *machine) creating(s *ikeSA) bool {
@@ -83,7 +94,7 @@ func (m *machine) respondChild(s *ikeSA, ps []ike2.Payload, old *child) {
 func (m *machine) useLater(c, old *child) {
 	switch {
 	case !c.live():
-	case old != nil && old.live() && old.hasOut:
+	case old != nil && old.live() && old.hasOut && !old.unheard:
 		c.switchAt = m.now.Add(m.tune.Switch)
 	case m.holds():
 		m.hold(c, 0, func(bool) {})

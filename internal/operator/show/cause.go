@@ -16,6 +16,8 @@ var causes = map[string]string{
 	"D21": "the SA went with a reauthentication before the peer had the new one",
 	"D29": "the SPI belongs to another gateway of the fleet: the packets came the wrong way",
 
+	"D33": "our packet path lost the SA, and our IKE had not noticed",
+
 	recovery.UnknownCause: "no fact decides between several causes",
 }
 
