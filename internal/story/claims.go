@@ -60,6 +60,7 @@ type claimKind struct {
 //	                          on so many SAs, or more, the first sent to the second: traffic, or messages but IKE_SA_INIT
 //	claim repeated NAME       at least one message was sent again, and each was the same to the bit
 //	claim carried NAME NAME   each packet was sent through the tunnel, and each that the network did not lose came out
+//	claim unbroken NAME       each packet of the hosts behind it was sent through the tunnel
 //	claim clear               every datagram was IKE or ESP, and no inner address was in any
 var claimKinds = map[string]claimKind{
 	"traffic":  {"claim traffic NAME", ofSite(claimTraffic)},
@@ -78,6 +79,7 @@ var claimKinds = map[string]claimKind{
 	"used":     {"claim used child|ike NAME NAME [least] N", parseUsed},
 	"repeated": {"claim repeated NAME", parseRepeated},
 	"carried":  {"claim carried NAME NAME", parseCarried},
+	"unbroken": {"claim unbroken NAME", parseUnbroken},
 }
 
 func claimNames() []string { return slices.Sorted(maps.Keys(claimKinds)) }
