@@ -58,7 +58,7 @@ func (e *Engine) decideDead(o *owner, todo []*incident) {
 	case !e.set.InvalidSPI:
 		e.mayNot(o, todo, "no IKE SA with the peer, and crypto isakmp invalid-spi-recovery is off: nothing initiates on the evidence of an ESP packet")
 	case !o.Initiate:
-		e.mayNot(o, todo, "no IKE SA with the peer, and it may not be initiated to (responder-only)")
+		e.mayNot(o, todo, "no IKE SA with the peer, and it may not be initiated to (responder-only): waits for the peer to begin anew, when it asks for a sign of life or its SA ends")
 	case e.gap(o):
 	case !e.reauth.take(e.now, e.set.ReauthRate, e.set.ReauthBurst):
 		// Not the peer's fault: the pause does not grow.

@@ -60,26 +60,40 @@ type claimKind struct {
 //	                          on so many SAs, or more, the first sent to the second: traffic, or messages but IKE_SA_INIT
 //	claim repeated NAME       at least one message was sent again, and each was the same to the bit
 //	claim carried NAME NAME   each packet was sent through the tunnel, and each that the network did not lose came out
-//	claim unbroken NAME       each packet of the hosts behind it was sent through the tunnel
+//	claim flows NAME NAME     the last packets from the first came out at the second, without a gap
+//	claim gap NAME NAME at most DURATION
+//	                          the longest time in which nothing came out at the second
+//	claim few EXCHANGE NAME NAME N
+//	                          at most so many requests the first sent to the second, retransmissions not counted
+//	claim early NAME NAME     ESP of the first on a new SPI reached the second before the answer that makes its SA
+//	claim incidents NAME HEALER CAUSE N
+//	                          so many incidents in all, all of that cause and healed by that healer
+//	claim steady N            in the hours rehearsed, the stream changed its SA at most N times an hour before its lifetime
+//	                          asked for it, and every packet came out
 //	claim clear               every datagram was IKE or ESP, and no inner address was in any
 var claimKinds = map[string]claimKind{
-	"traffic":  {"claim traffic NAME", ofSite(claimTraffic)},
-	"agree":    {"claim agree NAME NAME", parseAgree},
-	"healed":   {"claim healed NAME within N round trips and DURATION", parseHealed},
-	"lost":     {"claim lost NAME", ofSite(claimLost)},
-	"message":  {"claim message NAME", ofSite(claimMessage)},
-	"counters": {"claim counters NAME", ofSite(claimCounters)},
-	"healer":   {"claim healer NAME HEALER CAUSE", parseHealer},
-	"figures":  {"claim figures NAME", ofSite(claimFigures)},
-	"missing":  {"claim missing NAME NAME N", parseMissing},
-	"clear":    {"claim clear", func(*parser, *words) judgement { return claimClear }},
+	"traffic":   {"claim traffic NAME", ofSite(claimTraffic)},
+	"agree":     {"claim agree NAME NAME", parseAgree},
+	"healed":    {"claim healed NAME within N round trips and DURATION", parseHealed},
+	"lost":      {"claim lost NAME", ofSite(claimLost)},
+	"message":   {"claim message NAME", ofSite(claimMessage)},
+	"counters":  {"claim counters NAME", ofSite(claimCounters)},
+	"healer":    {"claim healer NAME HEALER CAUSE", parseHealer},
+	"figures":   {"claim figures NAME", ofSite(claimFigures)},
+	"missing":   {"claim missing NAME NAME N", parseMissing},
+	"flows":     {"claim flows NAME NAME", parseFlows},
+	"gap":       {"claim gap NAME NAME at most DURATION", parseGap},
+	"few":       {"claim few EXCHANGE NAME NAME N", parseFew},
+	"early":     {"claim early NAME NAME", parseEarly},
+	"steady":    {"claim steady N", parseSteady},
+	"incidents": {"claim incidents NAME HEALER CAUSE N", parseIncidents},
+	"clear":     {"claim clear", func(*parser, *words) judgement { return claimClear }},
 
 	"crossed":  {"claim crossed EXCHANGE NAME NAME", parseCrossed},
 	"requests": {"claim requests EXCHANGE NAME NAME N", parseRequests},
 	"used":     {"claim used child|ike NAME NAME [least] N", parseUsed},
 	"repeated": {"claim repeated NAME", parseRepeated},
 	"carried":  {"claim carried NAME NAME", parseCarried},
-	"unbroken": {"claim unbroken NAME", parseUnbroken},
 }
 
 func claimNames() []string { return slices.Sorted(maps.Keys(claimKinds)) }

@@ -21,12 +21,13 @@
 //	thaw NAME
 //	await up NAME...                      every tunnel's line protocol is up; or
 //	await agree NAME NAME                 both hold the same SAs; ten seconds, else the story cannot be told
-//	traffic NAME NAME RATE                numbered packets each way, so many a second, until
+//	traffic NAME NAME RATE [--one-way]    numbered packets each way, or from the first only, so many a second, until
 //	traffic stop
 //	wait DURATION
 //	crash NAME [--lose-state]             its SAs are gone at once; with the flag its state directory, too
 //	restart NAME [--frozen]
-//	watch NAME DURATION                   until its traffic is back both ways, or so long
+//	watch NAME DURATION                   until its traffic is back both ways, or so long; or
+//	watch agree NAME NAME DURATION        until both hold the same SAs, or so long
 //	lose N NAME NAME                      the network loses the next N ESP packets from the first to the second
 //	ike lose|delay DURATION|copy N EXCHANGE request|response [between] NAME NAME
 //	                                      what becomes of the next N such messages from the first to the second, or of
@@ -39,6 +40,13 @@
 //	forget NAME                           its data plane loses its child SAs behind the back of its IKE
 //	installs NAME take up to DURATION seed N
 //	                                      its data plane is slow from now on, by a seeded chance
+//	deviate NAME DEVIATION                a scripted peer, from its next start on: see dev_*.go
+//	tune NAME INTERVAL DURATION           one of our own intervals is shorter from its next start on: see deviate.go
+//	rehearse DURATION NAME NAME DURATION  hours in moments: a packet from the first to the second, once in the second
+//	                                      duration, through their IKE, SA tables and recovery over simulated time
+//	notify NAME NAME FORM                 the first says, protected, that it has no SA for what the second sends on:
+//	                                      INVALID_SPI in one of its forms, see script_peer.go
+//	hint NAME NAME N                      the same, not protected, N times: anybody may have sent it
 //	show NAME 'COMMAND'                   an operator's command
 //	stdout 'REGEXP'                       what it printed; counts as a claim
 //	logged NAME 'TEXT' N                  lines on its console since it started last; counts as a claim

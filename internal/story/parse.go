@@ -114,6 +114,8 @@ type parser struct {
 	began   bool            // a command was read
 	shown   bool            // `show` came before
 	flowing map[string]bool // gateways with traffic
+
+	rehearsed bool // `rehearse` came before
 }
 
 func (p *parser) read(line string) error {

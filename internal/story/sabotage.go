@@ -19,11 +19,13 @@ import (
 // sabotage is something broken on purpose, from the restart after a crash on, or from the start where nothing crashes. Those of the gateway show that a story
 // notices a wrong gateway; those of its surroundings, that each claim looks where it says it does.
 type sabotage struct {
-	help    string
-	options func(ctx context.Context, o *gateway.Options)
-	world   func(w *world)
-	running func(st *stage, s *site)                    // called when the gateway has been started
-	play    func(s *site, o *gateway.Options, w *world) // on its way to a start
+	help     string
+	options  func(ctx context.Context, o *gateway.Options)
+	world    func(w *world)
+	running  func(st *stage, s *site)                    // called when the gateway has been started
+	play     func(s *site, o *gateway.Options, w *world) // as a deviation does
+	restless bool                                        // see rehearse.go
+	honest   bool                                        // the deviations of a scripted peer are left out
 }
 
 // installDelay is longer than any healing, and shorter than early packets are kept.
@@ -42,6 +44,16 @@ var sabotages = map[string]sabotage{
 		options: func(_ context.Context, o *gateway.Options) { o.Frozen = false }},
 	"frozen": {help: "it begins no IKE SA at start-up, so that recovery has to",
 		options: func(_ context.Context, o *gateway.Options) { o.Frozen = true }},
+	"honest":     {help: "its deviations are left out: nothing is wrong with it", honest: true},
+	"no-parking": noParking,
+	"hasty":      hasty,
+	"no-volume":  noVolume,
+	"initiator":  initiator,
+	"chokes":     {help: "it answers an INVALID_SPI whose SPI size is 0 with INVALID_SYNTAX", play: invalidSyntax.play},
+	"deaf":       deaf,
+	"restless":   {help: "it rekeys each time that nothing comes back, and does not learn", restless: true},
+	"chatty":     chatty,
+	"only-ff":    onlyFF,
 
 	"hidden-stray": {help: "the first ESP packet vanishes between socket and gateway",
 		world: func(w *world) { w.hide.Store(1) }},
@@ -58,7 +70,6 @@ var sabotages = map[string]sabotage{
 	"no-calls":         noCalls,
 	"no-grace":         noGrace,
 	"boastful-install": boastfulInstall,
-	"parity":           parity,
 	"in-the-clear": {help: "one inner packet leaves it as it is",
 		running: func(st *stage, s *site) {
 			f := st.flow(s, st.partner(s))

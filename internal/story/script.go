@@ -21,17 +21,22 @@ var commands = map[string]command{
 	"start":    {"start NAME [--frozen]", parseStart},
 	"thaw":     {"thaw NAME", parseThaw},
 	"await":    {"await up NAME..., await agree NAME NAME", parseAwait},
-	"traffic":  {"traffic NAME NAME RATE, traffic stop", parseTraffic},
+	"traffic":  {"traffic NAME NAME RATE [--one-way], traffic stop", parseTraffic},
 	"wait":     {"wait DURATION", parseWait},
 	"crash":    {"crash NAME [--lose-state]", parseCrash},
 	"restart":  {"restart NAME [--frozen]", parseRestart},
-	"watch":    {"watch NAME DURATION", parseWatch},
+	"watch":    {"watch NAME DURATION, watch agree NAME NAME DURATION", parseWatch},
 	"lose":     {"lose N NAME NAME", parseLose},
 	"ike":      {"ike lose|delay DURATION|copy N EXCHANGE request|response [between] NAME NAME", parseIKE},
 	"weather":  {"weather SEED lose PERCENT reorder PERCENT, weather fair", parseWeather},
 	"do":       {"do NAME 'COMMAND' [NAME 'COMMAND']...", parseDo},
 	"forget":   {"forget NAME", parseForget},
 	"installs": {"installs NAME take up to DURATION seed N", parseInstalls},
+	"deviate":  {"deviate NAME DEVIATION", parseDeviate},
+	"rehearse": {"rehearse DURATION NAME NAME DURATION", parseRehearse},
+	"tune":     {"tune NAME INTERVAL DURATION", parseTune},
+	"notify":   {"notify NAME NAME FORM", parseNotify},
+	"hint":     {"hint NAME NAME N", parseHint},
 	"show":     {"show NAME 'COMMAND'", parseShow},
 	"stdout":   {"stdout 'REGEXP'", parseStdout},
 	"logged":   {"logged NAME 'TEXT' N", parseLogged},
@@ -102,6 +107,7 @@ func parseTraffic(p *parser, w *words) action {
 	}
 	a, b := p.pair(w)
 	rate := w.count("packets a second", 1, maxRate)
+	oneWay := w.flag("--one-way")
 	if w.err != nil {
 		return nil
 	}
@@ -117,7 +123,7 @@ func parseTraffic(p *parser, w *words) action {
 		return nil
 	}
 	return func(ctx context.Context, st *stage) error {
-		st.startTraffic(ctx, st.sites[a], st.sites[b], behindA, behindB, rate)
+		st.startTraffic(ctx, st.sites[a], st.sites[b], behindA, behindB, rate, oneWay)
 		return nil
 	}
 }
@@ -139,6 +145,14 @@ func parseRestart(p *parser, w *words) action {
 }
 
 func parseWatch(p *parser, w *words) action {
+	if w.flag("agree") {
+		a, b := p.pair(w)
+		most := w.duration("how long at most", 0, maxWait)
+		return func(ctx context.Context, st *stage) error {
+			_ = st.until(ctx, most, "", func() bool { return agree(ctx, st.sites[a], st.sites[b]).held })
+			return ctx.Err()
+		}
+	}
 	name, most := p.partnered(w), w.duration("how long at most", 0, maxWait)
 	return func(ctx context.Context, st *stage) error {
 		_ = st.until(ctx, most, "", func() bool { m := st.measure(st.sites[name]); return m.returned() })

@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/gateway"
+	"lockstep/internal/ike/ikev2"
 	"lockstep/internal/sa"
 )
 
@@ -21,6 +23,11 @@ type site struct {
 	dir     string // state directory
 	console *console
 	books   *books // of the last start
+
+	// What makes a scripted peer of it; see deviate.go.
+	deviates []string
+	tuning   ikev2.Tuning
+	form     atomic.Pointer[string] // how INVALID_SPI is written; nil: as it should be
 
 	gw      *gateway.Gateway // nil: down
 	ended   chan error       // gets what Run gave
@@ -63,14 +70,12 @@ func (s *site) start(ctx context.Context, frozen bool) error {
 	if broken.options != nil {
 		broken.options(ctx, &o)
 	}
-	if broken.play != nil {
-		broken.play(s, &o, w)
-	}
 	s.books = &books{ctx: ctx, children: map[sa.SPI]sa.Child{}}
 	o.Installer = s.books.under(o.Installer)
 	if broken.world != nil {
 		broken.world(w)
 	}
+	s.script(&o, w, broken)
 	s.began = time.Now()
 	s.console.turn(true)
 	g, err := gateway.New(o)

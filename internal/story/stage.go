@@ -33,9 +33,10 @@ type stage struct {
 	upsets upsets
 	sites  map[string]*site
 
-	report  Report
-	shown   string // what the last `show` printed
-	shownBy string
+	rehearsed *rehearsal // the last one
+	report    Report
+	shown     string // what the last `show` printed
+	shownBy   string
 
 	telling sync.Mutex // held over Options.Tell
 	group   sync.WaitGroup
@@ -166,20 +167,23 @@ func (st *stage) until(ctx context.Context, most time.Duration, what string, hol
 }
 
 // startTraffic begins a flow each way.
-func (st *stage) startTraffic(ctx context.Context, a, b *site, behindA, behindB netip.Addr, rate int) {
+func (st *stage) startTraffic(ctx context.Context, a, b *site, behindA, behindB netip.Addr, rate int, oneWay bool) {
 	every := time.Second / time.Duration(rate)
-	there, back := newFlow(a, b, behindA, behindB, every), newFlow(b, a, behindB, behindA, every)
+	flows, way := []*flow{newFlow(a, b, behindA, behindB, every)}, ", and none back"
+	if !oneWay {
+		flows, way = append(flows, newFlow(b, a, behindB, behindA, every)), ", and back"
+	}
 	st.mu.Lock()
-	st.flows = append(st.flows, there, back)
+	st.flows = append(st.flows, flows...)
 	st.mu.Unlock()
 	if st.flowing == nil {
 		st.flowing, st.stop = context.WithCancel(ctx)
 	}
 	flowing := st.flowing
-	for _, f := range []*flow{there, back} {
+	for _, f := range flows {
 		st.senders.Go(func() { f.run(flowing) })
 	}
-	st.tell("net", "net", fmt.Sprintf("%d numbered packets a second from %v behind %s to %v behind %s, and back", rate, behindA, a.name, behindB, b.name))
+	st.tell("net", "net", fmt.Sprintf("%d numbered packets a second from %v behind %s to %v behind %s%s", rate, behindA, a.name, behindB, b.name, way))
 }
 
 func (st *stage) stopTraffic() {

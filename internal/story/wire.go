@@ -15,6 +15,32 @@ type wire struct {
 	port *relay.Port
 	// hide is how many ESP packets vanish between socket and gateway, which then cannot count them (a sabotage).
 	hide *atomic.Int32
+	// screens change what passes, in either direction; nil in place of a payload: it vanishes.
+	screens *[]func(datagram) []byte
+}
+
+// screened is what becomes of a datagram on its way.
+func (w *wire) screened(out bool, far netip.AddrPort, payload []byte) []byte {
+	for _, screen := range *w.screens {
+		if payload = screen(datagram{out, w.port.Addr(), far, payload}); payload == nil {
+			return nil
+		}
+	}
+	return payload
+}
+
+// datagram is one between a gateway and its socket.
+type datagram struct {
+	out        bool
+	local, far netip.AddrPort
+	payload    []byte
+}
+
+func (d datagram) seen() sighting {
+	if d.out {
+		return classify(d.local, d.far, d.payload)
+	}
+	return classify(d.far, d.local, d.payload)
 }
 
 // Recv implements datapath.Wire.
@@ -36,9 +62,11 @@ func (w *wire) receive(r *datapath.Run, from func([]byte) (int, netip.AddrPort, 
 		if err != nil {
 			return err
 		}
-		if w.hidden(buf[:n], remote) {
+		got := w.screened(false, remote, buf[:n])
+		if w.hidden(buf[:n], remote) || got == nil {
 			continue
 		}
+		n = copy(buf, got)
 		*r = datapath.Run{Local: w.port.Addr(), Remote: remote, Encap: sa.EncapUDP, Buf: buf[:n]}
 		return nil
 	}
@@ -59,8 +87,10 @@ func (w *wire) Send(r *datapath.Run) error {
 	}
 	for {
 		n := min(seg, len(buf))
-		if err := w.port.Send(r.Remote, buf[:n]); err != nil {
-			return err
+		if d := w.screened(true, r.Remote, buf[:n]); d != nil {
+			if err := w.port.Send(r.Remote, d); err != nil {
+				return err
+			}
 		}
 		if buf = buf[n:]; len(buf) == 0 {
 			return nil

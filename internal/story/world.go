@@ -25,8 +25,9 @@ const pathMTU = 1500
 type world struct {
 	net      *relay.Network
 	own      []netip.Addr
-	received func(pkt []byte) // a packet came out of a tunnel
-	hide     atomic.Int32     // see wire
+	received func(pkt []byte)        // a packet came out of a tunnel
+	hide     atomic.Int32            // see wire
+	screens  []func(datagram) []byte // see wire; set before the gateway starts
 
 	mu      sync.Mutex
 	config  *policy.Config              // guarded by mu
@@ -65,7 +66,7 @@ func (w *world) Wires() ([]gateway.Wire, error) {
 				}
 				return nil, err
 			}
-			out = append(out, gateway.Wire{Wire: &wire{p, &w.hide}, Local: p.Addr()})
+			out = append(out, gateway.Wire{Wire: &wire{p, &w.hide, &w.screens}, Local: p.Addr()})
 		}
 	}
 	return out, nil
@@ -79,6 +80,9 @@ func (w *world) Open(t *policy.Tunnel) (gateway.Device, error) {
 	w.devices[t.Unit] = d
 	return d, nil
 }
+
+// screen puts a look at every datagram between the gateway and its sockets.
+func (w *world) screen(f func(datagram) []byte) { w.screens = append(w.screens, f) }
 
 // Addresses implements gateway.World.
 func (w *world) Addresses() ([]netip.Addr, error) { return w.own, nil }
