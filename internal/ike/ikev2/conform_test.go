@@ -134,3 +134,19 @@ func TestASyntaxErrorUnderProtectionIsToldToThePeer(t *testing.T) {
 		l.fatalf("answered %v", payloadNames(got))
 	}
 }
+
+// RFC 7296 §3.10.1: an error that we have no name for is an error all the same.
+func TestAnUnknownErrorFailsTheRequestThatItAnswers(t *testing.T) {
+	for _, verb := range []ike.Verb{ike.VerbRekeyChild, ike.VerbRekeyIKE} {
+		l := newLab(t)
+		l.up()
+		before := l.a.m.Status().LocalSPI
+		l.answering(always(8191))
+		l.a.command(ike.Command{Verb: verb, Ref: 5})
+		l.a.want(5, ike.Refused)
+		if c, _ := l.a.out(); c.In != 0xA001 || l.a.m.Status().LocalSPI != before {
+			l.fatalf("went on as if it were agreed to")
+		}
+		l.mustAgree(1)
+	}
+}
