@@ -33,6 +33,7 @@ func (g *Gateway) Apply(cfg *policy.Config, tree *config.Tree, from, who string)
 	g.lines.look()
 	g.lines.turn.Unlock()
 
+	g.state.identity.LiveLonger(longestLifetime(cfg))
 	g.engine.Apply(cfg, anew(diff))
 	if !g.runner.Apply(cfg) {
 		note(errors.New("recovery is overloaded and goes by the configuration of before: reload again"))

@@ -38,9 +38,12 @@ type loaded struct {
 }
 
 // Run runs the gateway until SIGTERM or SIGINT: Deletes are sent then, a second one ends it at once. SIGHUP reads the
-// configuration again. An error is what kept it from starting, or ended it.
+// configuration again. It may be called once. An error is what kept it from starting, or ended it.
 func (s *Service) Run() error {
 	signal.Ignore(syscall.SIGPIPE) // a console that went away is no reason to end
+	out := newConsole(s.Log)
+	defer out.Close()
+	s.Log = out
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
@@ -207,6 +210,7 @@ func (s *Service) serve(g *Gateway, server *mgmt.Server, signals <-chan os.Signa
 				s.reload(g)
 			case sig == syscall.SIGHUP:
 			case stopping:
+				signal.Reset(syscall.SIGTERM, syscall.SIGINT) // a third one ends the process whatever hangs
 				parts.Go(g.Kill)
 			default:
 				stopping = true

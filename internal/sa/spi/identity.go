@@ -42,7 +42,7 @@ func WithNode(n Node) Option { return func(id *Identity) { id.node = n } }
 
 // Identity issues SPIs and recognises them. It is safe for concurrent use.
 type Identity struct {
-	memory  time.Duration // how long an SPI can live on somewhere: twice the maximum lifetime
+	memory  time.Duration // how long an SPI can live on somewhere: twice the maximum lifetime; guarded by mu once it is open
 	node    Node
 	opened  time.Time // as given to Open
 	started time.Time // the same moment on this process's clock
@@ -119,6 +119,14 @@ func (id *Identity) begin(rec record) error {
 // epoch: never 0 to 255, all other values occur. Once in 4096 calls it waits for an fsync, unless Renew came before.
 // What a store restored or a peer chose is not known here: the caller checks its SA table too.
 func (id *Identity) Next() (uint32, error) { return id.nextAt(id.now()) }
+
+// LiveLonger says that SAs may live that long from now on. What was told of a shorter lifetime before stays: SAs of then may
+// be there yet.
+func (id *Identity) LiveLonger(maxLifetime time.Duration) {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	id.memory = max(id.memory, 2*maxLifetime)
+}
 
 func (id *Identity) nextAt(now time.Time) (uint32, error) {
 	for range maxRenewals {

@@ -507,3 +507,26 @@ func BenchmarkOurs(b *testing.B) {
 		id.Ours(spi, epochStart())
 	}
 }
+
+func TestSPIsAreKnownAsLongAsTheLongestLifetimeThatWasEverInForce(t *testing.T) {
+	now := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+	id, err := OpenMemory(now, time.Hour, seeded(9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spi, err := id.nextAt(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id.LiveLonger(8 * time.Hour)
+	id.LiveLonger(time.Hour)
+	for range 40 { // the counter goes on, with marks
+		now = now.Add(10 * time.Minute)
+		if _, err := id.nextAt(now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v := id.Ours(spi, now); v != Issued {
+		t.Errorf("after %v: %v, want Issued: its SA may live eight hours", 40*10*time.Minute, v)
+	}
+}
