@@ -70,6 +70,7 @@ type claimKind struct {
 //	                          so many incidents in all, all of that cause and healed by that healer
 //	claim steady N            in the hours rehearsed, the stream changed its SA at most N times an hour before its lifetime
 //	                          asked for it, and every packet came out
+//	claim unbroken NAME       each packet of the hosts behind it was sent through the tunnel
 //	claim clear               every datagram was IKE or ESP, and no inner address was in any
 var claimKinds = map[string]claimKind{
 	"traffic":   {"claim traffic NAME", ofSite(claimTraffic)},
@@ -94,6 +95,7 @@ var claimKinds = map[string]claimKind{
 	"used":     {"claim used child|ike NAME NAME [least] N", parseUsed},
 	"repeated": {"claim repeated NAME", parseRepeated},
 	"carried":  {"claim carried NAME NAME", parseCarried},
+	"unbroken": {"claim unbroken NAME", parseUnbroken},
 }
 
 func claimNames() []string { return slices.Sorted(maps.Keys(claimKinds)) }

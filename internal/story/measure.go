@@ -1,6 +1,9 @@
 package story
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // measured is what taps and numbered packets tell of the return of one site: nothing in it comes from a gateway.
 type measured struct {
@@ -34,7 +37,8 @@ func (st *stage) measure(s *site) measured {
 	to, from := st.flow(m.partner, s), st.flow(s, m.partner)
 	m.rate = float64(time.Second) / float64(to.every)
 	in, out := to.view(), from.view()
-	m.delivered, m.reached, m.twice = in.since(o.restarted), out.since(o.restarted), in.twice+out.twice
+	m.delivered, m.twice = in.since(o.restarted), in.twice+out.twice
+	m.reached = slices.DeleteFunc(out.since(o.restarted), func(d delivery) bool { return out.sent[d.number].at.Before(o.restarted) })
 	for _, x := range st.eyes.arrivals(sawESP, m.partner.addr(), s.addr(), o.restarted) {
 		if o.lost[x.spi] {
 			m.strays = append(m.strays, x)

@@ -70,6 +70,7 @@ var sabotages = map[string]sabotage{
 	"no-calls":         noCalls,
 	"no-grace":         noGrace,
 	"boastful-install": boastfulInstall,
+	"parity":           parity,
 	"in-the-clear": {help: "one inner packet leaves it as it is",
 		running: func(st *stage, s *site) {
 			f := st.flow(s, st.partner(s))

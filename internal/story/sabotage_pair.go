@@ -53,3 +53,11 @@ func (b *boastful) Install(c sa.Child, h sa.Half, now time.Time) error {
 	}()
 	return nil
 }
+
+// parity is `no crypto recovery extended`.
+var parity = sabotage{help: "it recovers as IOS does: Delete first, then a new SA",
+	options: func(_ context.Context, o *gateway.Options) {
+		c := *o.Config
+		c.Recovery.Extended = false
+		o.Config = &c
+	}}

@@ -12,19 +12,20 @@ import (
 )
 
 // Both ends rekey at once (RFC 7296 §2.8.1, §2.8.2). The links have no delay, so the router makes the exchanges cross. It
-// drops both requests. Then, if it drops nothing more, our repetition comes first, and the peer's is for what is replaced
-// by then; if it drops the responses for a while, both ends have made the other's SA before they get their own.
+// drops both requests. Then, if it drops nothing more, one repetition comes first, to an end that waits for its own answer, and
+// the other is for what is replaced by then; if it drops the responses too, both ends have made the other's SA before they get
+// their own.
 func TestCrossingRekeysAgreeAndLoseNothing(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		full  bool // both ends notice
-		ours  string
-		swan  func(*lab.Swan)
-		speak string
+		name string
+		full bool // both ends notice
+		ours string
+		swan func(*lab.Swan)
+		says string // in strongSwan's journal
 	}{
-		{"ChildNoticedByThePeerAlone", false, "crypto ipsec rekey", (*lab.Swan).RekeyChild, "CHILD_REKEY collision with CHILD_REKEY"},
+		{"ChildNoticedByOneEnd", false, "crypto ipsec rekey", (*lab.Swan).RekeyChild, "CHILD_REKEY collision with CHILD_REKEY"},
 		{"ChildNoticedByBoth", true, "crypto ipsec rekey", (*lab.Swan).RekeyChild, "CHILD_REKEY collision with CHILD_REKEY"},
-		{"IKENoticedByThePeerAlone", false, "crypto ikev2 rekey", (*lab.Swan).RekeyIKE, "IKE_REKEY collision with IKE_REKEY"},
+		{"IKENoticedByOneEnd", false, "crypto ikev2 rekey", (*lab.Swan).RekeyIKE, "IKE_REKEY collision with IKE_REKEY"},
 		{"IKENoticedByBoth", true, "crypto ikev2 rekey", (*lab.Swan).RekeyIKE, "IKE_REKEY collision with IKE_REKEY"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -41,10 +42,10 @@ func TestCrossingRekeysAgreeAndLoseNothing(t *testing.T) {
 					}
 				})
 				both.Go(func() { c.swan(s.swan) })
-				time.Sleep(300 * time.Millisecond)
+				lab.Eventually(t, 5*time.Second, "both requests", s.cutOff)
 			})
 			if c.full {
-				s.cut(responses, func() { time.Sleep(1300 * time.Millisecond) })
+				s.cut(responses, func() { lab.Eventually(t, 10*time.Second, "both responses", s.cutOff) })
 			}
 			both.Wait()
 			time.Sleep(4 * time.Second) // for what is repeated, and for late packets
@@ -52,8 +53,8 @@ func TestCrossingRekeysAgreeAndLoseNothing(t *testing.T) {
 			if s.agree() == child && s.ourIKE()[0] == ike {
 				t.Error("nothing was rekeyed")
 			}
-			if !strings.Contains(s.swan.Journal(), c.speak) {
-				t.Errorf("strongSwan says nothing of a %s: the exchanges did not cross", c.speak)
+			if c.full && !strings.Contains(s.swan.Journal(), c.says) {
+				t.Errorf("strongSwan says nothing of a %s: the exchanges did not cross", c.says)
 			}
 			s.quiet()
 		})
@@ -140,7 +141,14 @@ const (
 // cut drops what fits an nft match on its way through the router while do runs.
 func (s *site) cut(match string, do func()) {
 	s.t.Helper()
-	s.R.Run("nft", "add table ip cut; add chain ip cut pass { type filter hook forward priority 0; }; add rule ip cut pass "+match+" drop")
+	s.R.Run("nft", "add table ip cut; add counter ip cut ab; add counter ip cut ba; add chain ip cut pass { type filter hook forward priority 0; }; "+
+		"add rule ip cut pass iifname a0 "+match+" counter name ab drop; add rule ip cut pass iifname b0 "+match+" counter name ba drop")
 	do()
 	s.R.Run("nft", "delete table ip cut")
+}
+
+// cutOff says that cut has dropped something from each side.
+func (s *site) cutOff() bool {
+	out := s.R.Run("nft", "list", "counters", "table", "ip", "cut")
+	return strings.Count(out, "packets") == 2 && !strings.Contains(out, "packets 0 ")
 }
