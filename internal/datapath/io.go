@@ -12,6 +12,9 @@ import (
 // ErrAgain: nothing is waiting; TryRecv and TryReadFrame give it instead of blocking.
 var ErrAgain = errors.New("nothing is waiting")
 
+// ErrGone: the device was deleted on the host, and will not come back by itself.
+var ErrGone = errors.New("interface is gone")
+
 // Run is datagrams between the same two endpoints, all of the same length but the last, which may be shorter.
 type Run struct {
 	Local, Remote netip.AddrPort

@@ -28,6 +28,9 @@ type Options struct {
 	Ours func(local netip.Addr) bool
 	// Recursive is told of a tunnel whose own outer packets come back into a tunnel.
 	Recursive func(unit int)
+	// Gone is told of a tunnel whose device was deleted on the host; its loop has ended. Packets for it are dropped until it has
+	// another: RemoveTunnel, AddTunnel.
+	Gone func(unit int)
 	// Failed is told of errors of wires and devices, and of panics: each loop at most once a second.
 	Failed func(loop string, err error)
 	// AcquirePerSecond; 0: 10.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -316,4 +317,34 @@ func TestAFrameStaysWholeOverManyReads(t *testing.T) {
 			t.Fatalf("packet %d: % x\nwant % x", i, got[i], want[i])
 		}
 	}
+}
+
+// lostDevice was deleted on the host.
+type lostDevice struct{ *device }
+
+func (lostDevice) ReadFrame([]byte) (int, error) {
+	return 0, fmt.Errorf("read a frame: tun0: %w", ErrGone)
+}
+
+func TestADeletedDeviceEndsItsLoopAndIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gone := make(chan int, 10)
+		p := New(Options{Table: sa.NewTable(sa.Options{}), Gone: func(unit int) { gone <- unit }})
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { p.Run(ctx); close(done) }()
+		if err := p.AddTunnel(3, lostDevice{newDevice()}, TunnelOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if len(gone) != 1 || <-gone != 3 {
+			t.Errorf("told %d times, want once", len(gone))
+		}
+		p.RemoveTunnel(3)
+		if err := p.AddTunnel(3, newDevice(), TunnelOptions{}); err != nil {
+			t.Error("another device for the tunnel:", err)
+		}
+		stop()
+		<-done
+	})
 }

@@ -44,12 +44,20 @@ func (x *transmitter) loop() {
 		var err error
 		if x.n, err = x.t.device.ReadFrame(x.buf); err != nil {
 			if !x.again(err, &pause) {
+				x.gone(err)
 				return
 			}
 			continue
 		}
 		pause = 0
 		x.turn(x.round)
+	}
+}
+
+// gone tells of a device that ended although nobody closed it.
+func (x *transmitter) gone(err error) {
+	if errors.Is(err, ErrGone) && x.p.opt.Gone != nil {
+		x.p.opt.Gone(x.t.unit)
 	}
 }
 

@@ -112,6 +112,9 @@ func (w *worker) again(err error, pause *time.Duration) bool {
 		return false
 	}
 	w.report(err)
+	if errors.Is(err, ErrGone) {
+		return false
+	}
 	*pause = min(max(*pause*2, firstPause), mostPause)
 	time.Sleep(*pause)
 	return true

@@ -51,6 +51,7 @@ func (g *Gateway) build() error {
 		Known:     func(a netip.Addr) bool { return g.running.Load().known[a.Unmap()] },
 		Ours:      func(a netip.Addr) bool { return g.hosts.Load().ours(a) },
 		Recursive: func(int) { g.lines.lookAgain() },
+		Gone:      g.lines.lost,
 		Failed:    func(loop string, err error) { g.bus.Publish(event.HostFailure(g.now(), loop, err)) },
 	})
 	var err error

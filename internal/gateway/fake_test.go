@@ -28,6 +28,7 @@ type fakeWorld struct {
 	strands   map[int]error // guarded by mu: why a tunnel has no way to its peer
 	changed   chan struct{} // of Changes
 	slow      time.Duration // that Refresh takes
+	broken    error         // of Open
 	looks     atomic.Int32
 }
 
@@ -38,6 +39,9 @@ func newFakeWorld() *fakeWorld {
 
 func (w *fakeWorld) Wires() ([]Wire, error) { return nil, nil }
 func (w *fakeWorld) Open(*policy.Tunnel) (Device, error) {
+	if w.broken != nil {
+		return nil, w.broken
+	}
 	return &fakeDevice{closed: make(chan struct{})}, nil
 }
 func (w *fakeWorld) Apply(*policy.Config) error                  { return nil }

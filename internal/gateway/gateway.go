@@ -158,17 +158,26 @@ func unless(a, b error) error {
 	return b
 }
 
-// open makes a tunnel's device part of the packet path.
+// open makes a tunnel's device part of the packet path, and gives it a line.
 func (g *Gateway) open(t *policy.Tunnel) error {
-	d, err := g.world.Open(t)
+	d, err := g.device(t)
 	if err != nil {
 		return err
 	}
-	if err := g.plane.AddTunnel(t.Unit, d, tunnelOptions(t)); err != nil {
-		return errors.Join(err, d.Close())
-	}
 	g.lines.add(t, d)
 	return nil
+}
+
+// device opens a tunnel's device and puts it into the packet path.
+func (g *Gateway) device(t *policy.Tunnel) (Device, error) {
+	d, err := g.world.Open(t)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.plane.AddTunnel(t.Unit, d, tunnelOptions(t)); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
 }
 
 func tunnelOptions(t *policy.Tunnel) datapath.TunnelOptions {

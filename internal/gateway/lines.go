@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/event"
@@ -40,6 +41,7 @@ type lines struct {
 type line struct {
 	tunnel    *policy.Tunnel
 	device    Device
+	gone      atomic.Bool // the device was deleted on the host
 	up        bool
 	stranded  bool // no way to the peer
 	recursive bool // the way led into a tunnel
@@ -111,6 +113,32 @@ func (l *lines) changed() { poke(l.child) }
 // lookAgain says that the host may have changed. It never waits.
 func (l *lines) lookAgain() { poke(l.host) }
 
+// lost says that a tunnel's device was deleted on the host. It never waits.
+func (l *lines) lost(unit int) {
+	l.mu.Lock()
+	if x := l.all[unit]; x != nil {
+		x.gone.Store(true)
+	}
+	l.mu.Unlock()
+	l.lookAgain()
+}
+
+// reopen makes a deleted device again; what cannot be made is tried with the next look at the host.
+func (l *lines) reopen(x *line) {
+	l.setLine(x, false)
+	l.g.plane.RemoveTunnel(x.tunnel.Unit)
+	_ = x.device.Close() // there is nothing behind it
+	d, err := l.g.device(x.tunnel)
+	if err != nil {
+		l.told(x.tunnel.Name()+": make its interface again", err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x.device, x.mtu = d, 0
+	x.gone.Store(false)
+}
+
 func poke(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -173,6 +201,11 @@ func (l *lines) down() {
 // look takes in the host as it is now.
 func (l *lines) look() {
 	w := l.g.world
+	for _, x := range l.copies() {
+		if x.gone.Load() {
+			l.reopen(x)
+		}
+	}
 	l.told("the host's routes", w.Refresh())
 	s := &surroundings{sources: map[int]netip.Addr{}}
 	var err error
@@ -207,7 +240,7 @@ func (l *lines) look() {
 // follows.
 func (l *lines) follow() {
 	for _, x := range l.copies() {
-		up := !l.ended && l.g.table.Tunnel(x.tunnel.Unit).Up() && !x.stranded && !x.tunnel.Shutdown
+		up := !l.ended && !x.gone.Load() && l.g.table.Tunnel(x.tunnel.Unit).Up() && !x.stranded && !x.tunnel.Shutdown
 		if up {
 			l.setCost(x)
 		}
@@ -236,7 +269,10 @@ func (l *lines) setLine(x *line, up bool) {
 	if up {
 		err = errors.Join(x.device.SetCarrier(true), l.g.world.SetLine(x.tunnel.Unit, true))
 	} else {
-		err = errors.Join(l.g.world.SetLine(x.tunnel.Unit, false), x.device.SetCarrier(false))
+		err = l.g.world.SetLine(x.tunnel.Unit, false)
+		if !x.gone.Load() {
+			err = errors.Join(err, x.device.SetCarrier(false))
+		}
 	}
 	l.told(x.tunnel.Name()+": line protocol", err)
 	now := l.g.now()

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -47,6 +48,27 @@ func TestATunnelThatComesBackAfterAReloadBeginsWithItsLineDown(t *testing.T) {
 	}
 	if w.up(1) || !slices.Contains(told(g), "UPDOWN: Line protocol on Interface Tunnel1, changed state to down") {
 		t.Error("the line of a tunnel that is gone stays up: its routes would be there before its first child")
+	}
+}
+
+func TestADeviceThatWasDeletedOnTheHostIsMadeAgain(t *testing.T) {
+	g, w := onFake(t, 0)
+	giveChild(t, g, 0, 1000)
+	g.lines.step(true)
+	before := g.lines.line(0).device
+	g.lines.lost(0)
+	w.broken = errors.New("no /dev/net/tun")
+	g.lines.step(true)
+	if w.up(0) || !slices.ContainsFunc(told(g), func(s string) bool { return strings.Contains(s, "Tunnel0: make its interface again: no /dev/net/tun") }) {
+		t.Errorf("up without a device, or not told: %q", told(g))
+	}
+	w.broken = nil
+	g.lines.step(true) // the next look
+	if now := g.lines.line(0).device; now == before || !w.up(0) {
+		t.Errorf("the same device, or the line is down although its child is there")
+	}
+	if _, _, ok := g.plane.Traffic(0); !ok {
+		t.Error("the new device is not in the packet path")
 	}
 }
 

@@ -13,9 +13,6 @@ import (
 	"lockstep/internal/datapath"
 )
 
-// ErrGone says that the interface was deleted under the process.
-var ErrGone = errors.New("interface is gone")
-
 // Device is an open TUN. ReadFrame and TryReadFrame are for one goroutine at a time; WriteFrame for any number.
 type Device struct {
 	name    string
@@ -169,7 +166,7 @@ func (d *Device) unpolled(what string, err error) error {
 
 func (d *Device) fail(what string, e syscall.Errno) error {
 	if e == unix.EBADFD || e == unix.ENODEV {
-		return fmt.Errorf("%s a frame: %s: %w", what, d.name, ErrGone)
+		return fmt.Errorf("%s a frame: %s: %w", what, d.name, datapath.ErrGone)
 	}
 	return fmt.Errorf("%s a frame of %s: %w", what, d.name, e)
 }

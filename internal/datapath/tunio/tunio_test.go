@@ -195,7 +195,7 @@ func TestDeletedDeviceSaysSo(t *testing.T) {
 	d := open(t, ns, tunio.Options{Name: "Tunnel0"})
 	ns.IP("link set Tunnel0 up")
 	ns.IP("link delete Tunnel0")
-	if _, err := d.ReadFrame(make([]byte, tunio.FrameLen)); !errors.Is(err, tunio.ErrGone) {
+	if _, err := d.ReadFrame(make([]byte, tunio.FrameLen)); !errors.Is(err, datapath.ErrGone) {
 		t.Errorf("reading a deleted device: %v, want ErrGone", err)
 	}
 }
