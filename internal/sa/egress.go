@@ -10,8 +10,9 @@ import (
 	"lockstep/internal/wire/ip"
 )
 
-// Egress is which child a tunnel sends on: the most specific that carries the packet, of equals the newest. Only
-// children with both halves are in it (D32). Readers take a snapshot; the table alone writes.
+// Egress is which child a tunnel sends on: the most specific that carries the packet, of equals the newest, which is the
+// one that was made last, not installed last. Only children with both halves are in it (D32). Readers take a snapshot; the
+// table alone writes.
 type Egress struct{ children atomic.Pointer[[]*Outbound] }
 
 func newEgress() *Egress {
@@ -33,12 +34,13 @@ func (e *Egress) Pick(p *ip.Packet) *Outbound {
 	return nil
 }
 
-// add puts o before what is as specific as it: the newest is sent on.
+// add puts o before what is as specific as it and no younger: the newest is sent on. A child that waited long for its
+// outbound half, until its peer had restarted and made another, does not take over again.
 func (e *Egress) add(o *Outbound) {
 	next := append([]*Outbound{o}, *e.children.Load()...)
 	slices.SortStableFunc(next, func(a, b *Outbound) int {
 		return cmp.Or(cmp.Compare(specificity(b.TSRemote), specificity(a.TSRemote)),
-			cmp.Compare(specificity(b.TSLocal), specificity(a.TSLocal)))
+			cmp.Compare(specificity(b.TSLocal), specificity(a.TSLocal)), b.Created.Compare(a.Created))
 	})
 	e.children.Store(&next)
 }

@@ -340,6 +340,27 @@ func TestTheMostSpecificChildSendsAndOfEqualsTheNewest(t *testing.T) {
 	}
 }
 
+// A peer restarts while a child that it asked for waits for its first packet, and makes another: the wait ends by time, and
+// what the peer has forgotten must not be sent on again.
+func TestAnOlderChildWhoseOutboundHalfIsLateDoesNotTakeOver(t *testing.T) {
+	table := NewTable(Options{})
+	late, young := child(0x1001, 0x2001), child(0x1002, 0x2002)
+	young.Created = t0.Add(time.Second)
+	if !table.Reserve(late.In, late.Owner, t0) {
+		t.Fatal("not reserved")
+	}
+	if err := table.Install(late, InboundHalf, t0); err != nil {
+		t.Fatal(err)
+	}
+	install(t, table, young)
+	if err := table.Install(late, OutboundHalf, t0.Add(10*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if o := table.Tunnel(0).Pick(mustParse(t, inner("10.1.0.1:1", "10.2.0.8:1", 1))); o == nil || o.Child.Out != young.Out {
+		t.Errorf("goes out on %v", o)
+	}
+}
+
 // slowLeaser grants nothing until it is let.
 type slowLeaser struct{ bound uint64 }
 
