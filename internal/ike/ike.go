@@ -62,6 +62,7 @@ const (
 	VerbShutdown                   // Delete the IKE SA, and do not come back
 	VerbKickLarval                 // an early packet came on larval SPI: retransmit the outstanding request now (D05)
 	VerbDiscard                    // forget the IKE SA and its children without a word to the peer (INITIAL_CONTACT, RFC 7296 §2.4)
+	VerbReauth                     // a new IKE SA with children first, then Delete the old one (RFC 7296 §2.8.3)
 )
 
 // Command asks a peer or a machine for something. Its end is told by an Outcome with the same Ref, exactly one.
@@ -220,6 +221,7 @@ const (
 	ChildSilent    // we have been sending on Out since Since, and nothing came on In; again while it lasts
 	ChildReplays   // Count packets came on In, all of them below its replay window; again while it lasts
 	ChildHeard     // a packet was verified on In, of which one of the two before was told
+	ReauthDue      // the peer wants to be authenticated to again (RFC 4478); between a machine and its Peer alone
 )
 
 // Notice is told to the recovery runner and to publishers of status.
@@ -232,6 +234,8 @@ type Notice struct {
 	Exchange       isakmp.Exchange
 	InitialContact bool
 	Initiator      bool
+	LocalID        policy.Identity // of IKEUp: the authenticated pair
+	RemoteID       policy.Identity
 	Cause          sa.TombReason // of ChildDown and IKEDown
 	SRTT           time.Duration // measured on IKE exchanges; 0: not known
 	Since          time.Time     // of ChildSilent

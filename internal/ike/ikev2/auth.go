@@ -37,11 +37,9 @@ func (t *authTask) start(m *machine, s *ikeSA) {
 	})
 }
 
-// firstContact asks whether INITIAL_CONTACT would be true (RFC 7296 §2.4).
+// firstContact asks whether INITIAL_CONTACT would be true (RFC 7296 §2.4). `initial-contact force` does not make it so: it
+// is about what peers leave out.
 func (m *machine) firstContact() bool {
-	if m.peer.IKE.InitialContactForce {
-		return true
-	}
 	return m.cfg.InitialContact != nil && m.cfg.InitialContact()
 }
 
@@ -61,6 +59,7 @@ func (t *authTask) answer(m *machine, s *ikeSA, ps []ike2.Payload) {
 		return
 	}
 	m.establish(s, ike2.FindNotify(ps, ike2.InitialContact) != nil, t.ref())
+	m.authLifetime(ps)
 	m.finishFirstChild(s, t, ps)
 }
 

@@ -34,7 +34,7 @@ func (m *machine) end(e ending) {
 	wasUp := m.cur.phase != halfOpen
 	m.waiting = map[ike.EffectID]func(any, error){}
 	queue := m.queue
-	m.queue, m.wantAt, m.probeAt, m.keepAt = nil, time.Time{}, time.Time{}, time.Time{}
+	m.queue, m.wantAt, m.probeAt, m.keepAt, m.reauthAt = nil, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	for _, s := range m.sas {
 		m.abandon(s, e.result, e.why)
 		s.phase = over

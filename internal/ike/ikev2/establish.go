@@ -15,7 +15,8 @@ func (m *machine) establish(s *ikeSA, initialContact bool, ref uint64) {
 	m.setIKELimits(s)
 	m.hear()
 	m.touchKeepalive()
-	m.notice(ike.Notice{Kind: ike.IKEUp, InitialContact: initialContact, Initiator: s.initiator, ByCommand: ref})
+	m.notice(ike.Notice{Kind: ike.IKEUp, InitialContact: initialContact, Initiator: s.initiator,
+		LocalID: m.localID, RemoteID: m.remoteID, ByCommand: ref})
 	m.debugf("Session with IKE ID PAIR (%s, %s) is UP", m.remoteID, m.localID)
 	m.report(event.IKESessionUp(m.path.remote, m.remoteID.String()))
 }

@@ -134,7 +134,7 @@ func (m *machine) Deadline() time.Time {
 		return time.Time{}
 	}
 	d := m.lingerAt
-	for _, t := range []time.Time{m.authBy, m.wantAt, m.probeAt, m.keepAt} {
+	for _, t := range []time.Time{m.authBy, m.wantAt, m.probeAt, m.keepAt, m.reauthAt} {
 		d = earlier(d, t)
 	}
 	for _, s := range m.sas {
@@ -201,6 +201,9 @@ func (m *machine) expire() {
 	}
 	if m.due(m.keepAt) {
 		m.keepalive()
+	}
+	if m.due(m.reauthAt) {
+		m.askToReauthenticate()
 	}
 	if m.due(m.wantAt) {
 		m.wantAt = time.Time{}

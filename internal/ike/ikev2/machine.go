@@ -44,6 +44,7 @@ type machine struct {
 	lastTemporary time.Time
 	probeAt       time.Time // periodic DPD; zero: off
 	keepAt        time.Time // NAT keepalive; zero: off
+	reauthAt      time.Time // the peer wants to be authenticated to again by then; zero: it said nothing
 	lingerAt      time.Time // end of a machine that only answers retransmissions; zero: it lives
 	authBy        time.Time // a responder's IKE_AUTH is due; zero: it came
 	upByRef       uint64    // Ref of the command that made the IKE SA

@@ -24,6 +24,7 @@ func (m *machine) respondInformational(s *ikeSA, ps []ike2.Payload) {
 		m.respondDeleteIKE(s)
 		return
 	}
+	m.authLifetime(ps)
 	var paired []uint32
 	for _, d := range deletes {
 		if d.Protocol == ike2.ProtoESP {

@@ -16,6 +16,8 @@ func (p *Peer) command(c ike.Command) {
 	switch c.Verb {
 	case ike.VerbInitiate:
 		p.initiate(c)
+	case ike.VerbReauth:
+		p.reauthenticate(c)
 	case ike.VerbDeleteSPI, ike.VerbRekeySPI, ike.VerbNotifySPI, ike.VerbLiveness:
 		p.toOwner(c)
 	case ike.VerbRekeyChild, ike.VerbClearChild:
@@ -155,8 +157,8 @@ func (p *Peer) initiate(c ike.Command) {
 	}
 }
 
-// call begins an IKE SA. The command ends with it.
-func (p *Peer) call(c ike.Command) {
+// call begins an IKE SA, in the place of others or of none. The command ends with it.
+func (p *Peer) call(c ike.Command, instead ...*session) {
 	local, ok := p.opt.Source(p.policy.Tunnel)
 	if !ok || !p.policy.Remote.IsValid() {
 		p.outcomeOf(c, ike.NotInitiable, "no address to call from or to")
@@ -167,6 +169,7 @@ func (p *Peer) call(c ike.Command) {
 		return
 	}
 	s := newSession(p.now, true)
+	s.instead = instead
 	p.sessions = append(p.sessions, s)
 	if c.Ref != 0 {
 		s.asked[c.Ref] = c

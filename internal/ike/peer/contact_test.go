@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"lockstep/internal/ike"
+	"lockstep/internal/policy"
 	"lockstep/internal/sa"
 )
 
@@ -14,11 +15,12 @@ func TestInitialContactIsSaidOnlyWhenTrue(t *testing.T) {
 		before func(l *lab)
 		want   bool
 	}{
-		"nothing held":              {want: true},
-		"restored SAs may come":     {opt: Options{Restored: true}},
-		"another is up":             {before: func(l *lab) { l.answered(11, false, 0x2001) }},
-		"the peer's call is on":     {before: func(l *lab) { l.step(call(11, 1)) }},
-		"another is dead but there": {before: func(l *lab) { l.makes(l.answered(11, false, 0x2001), ike.Notice{Kind: ike.IKEDown}) }, want: true},
+		"nothing held":                      {want: true},
+		"restored SAs may come":             {opt: Options{Restored: true}},
+		"another is up":                     {before: func(l *lab) { l.answered(11, false, 0x2001) }},
+		"the peer's call is on":             {before: func(l *lab) { l.step(call(11, 1)) }},
+		"we go by a name that others share": {before: func(l *lab) { l.p.policy.IKE.Local = policy.Identity{Kind: policy.IDKeyID, Value: "group"} }},
+		"another is dead but there":         {before: func(l *lab) { l.makes(l.answered(11, false, 0x2001), ike.Notice{Kind: ike.IKEDown}) }, want: true},
 	} {
 		l := newLab(t, c.opt)
 		if c.before != nil {
@@ -96,5 +98,39 @@ func TestForcedInitialContactNeedsNoNotify(t *testing.T) {
 	l.answered(12, false, 0x2002)
 	if !l.saw("r0<discard") {
 		t.Errorf("trace %v", l.trace)
+	}
+}
+
+// protocol.md D26, D35: two routers behind one address, each with its own identity; what one says is nothing to the other.
+func TestInitialContactConcernsItsOwnIdentityPairAlone(t *testing.T) {
+	l := newLab(t, Options{})
+	l.answered(11, false, 0x2001)
+	l.now = l.now.Add(time.Minute)
+	l.remoteID = fqdn("their neighbour")
+	l.answered(12, true, 0x2002)
+	if l.saw("r0<discard") || l.saw("r0<liveness") {
+		t.Errorf("trace %v", l.trace)
+	}
+	l.now = l.now.Add(time.Minute)
+	l.answered(13, true, 0x2003)
+	if l.saw("r0<discard") || !l.saw("r1<discard") {
+		t.Errorf("trace %v", l.trace)
+	}
+}
+
+// A group's identity belongs to many: its members' SAs are put to the test one by one, and none goes by another's word.
+func TestInitialContactOfASharedIdentityIsNotHeard(t *testing.T) {
+	l := newLab(t, Options{})
+	l.remoteID = policy.Identity{Kind: policy.IDKeyID, Value: "branch-group"}
+	l.answered(11, false, 0x2001)
+	l.now = l.now.Add(time.Minute)
+	l.answered(12, true, 0x2002)
+	if l.saw("r0<discard") || l.count("r0<liveness") != 1 {
+		t.Errorf("trace %v", l.trace)
+	}
+	for _, n := range pick[ike.Notice](l.effects) {
+		if n.Kind == ike.IKEUp && n.InitialContact {
+			t.Error("the world is told that the peer lost everything")
+		}
 	}
 }

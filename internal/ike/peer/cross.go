@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"slices"
 	"time"
 
 	"lockstep/internal/ike"
@@ -62,13 +63,13 @@ func (p *Peer) forget(s *session) {
 			p.drop(reason.IKEUnexpected)
 		}
 	}
-	s.pauseEnd, s.held = time.Time{}, nil
+	s.pauseEnd, s.held, s.yieldsTo = time.Time{}, nil, nil
 }
 
 // resume ends a pause and delivers what came meanwhile.
 func (p *Peer) resume(s *session) {
 	held := s.held
-	s.pauseEnd, s.held = time.Time{}, nil
+	s.pauseEnd, s.held, s.yieldsTo = time.Time{}, nil, nil
 	for _, in := range held {
 		p.feed(s, in)
 	}
@@ -90,45 +91,83 @@ func crossed(a, b *session) bool {
 	return a.initiator != b.initiator && !a.began.After(b.upAt) && !b.began.After(a.upAt)
 }
 
-// lost is the crossing that ours lost against winner, nil if there is none.
-func (p *Peer) lost(winner *session) *session {
+// crossings are our own IKE SAs that crossed with one of the peer's.
+func (p *Peer) crossings(theirs *session) (ours []*session) {
 	for _, o := range p.sessions {
-		if o != winner && o.live() && !o.leaving && o.initiator && crossed(o, winner) && o.spii < winner.spii {
-			return o
+		if o != theirs && o.live() && !o.leaving && o.initiator && o.ids == theirs.ids && crossed(o, theirs) {
+			ours = append(ours, o)
 		}
 	}
-	return nil
+	return ours
 }
 
-// decide is called whenever a child works: if an SA of ours lost a crossing, the winner is to be proven. The peer, who
-// initiated it, may not have our answer to its IKE_AUTH yet: only if nothing comes over it by itself it is asked.
+// outdone is an IKE SA of ours that may go once s is proven, and why; nil if there is none.
+func (p *Peer) outdone(s *session) (*session, sa.TombReason, string) {
+	for _, o := range p.crossings(s) {
+		if o.spii < s.spii {
+			return o, sa.TombCollisionLoser, "crossing calls"
+		}
+	}
+	for _, o := range s.instead {
+		if o.live() && !o.leaving {
+			return o, sa.TombReauth, "reauthenticated"
+		}
+	}
+	return nil, 0, ""
+}
+
+// decide is called whenever a child works: if an SA of ours lost a crossing, or was to be replaced, the other one is to be
+// proven. The peer, if it initiated it, may not have our answer to its IKE_AUTH yet: only if nothing comes over it by itself
+// it is asked. Where ours won, the peer may not know the rule.
 func (p *Peer) decide() {
-	for _, winner := range p.sessions {
-		if winner.live() && winner.childUp && !winner.proving && p.lost(winner) != nil {
-			winner.proving, winner.proveAt = true, p.now.Add(proofWait)
+	for _, s := range p.sessions {
+		if !s.live() || !s.childUp {
+			continue
+		}
+		if o, _, _ := p.outdone(s); o != nil && !s.proving {
+			s.proving, s.proveAt = true, p.now.Add(proofWait)
+		}
+		for _, ours := range p.crossings(s) {
+			if ours.spii > s.spii && ours.concedeAt.IsZero() && !s.m.Status().PeerLockstep {
+				ours.concedeAt = p.now.Add(concede + p.jitter(concede/2))
+			}
 		}
 	}
 }
 
-func (p *Peer) prove(winner *session) {
-	winner.proveAt = time.Time{}
-	if !winner.live() || p.lost(winner) == nil {
+// concede gives up our own IKE SA that won a crossing, where the peer has kept its own all the same: two would be rekeyed for
+// ever. The peer's may not be touched (protocol.md D10).
+func (p *Peer) concede(ours *session) {
+	ours.concedeAt = time.Time{}
+	for _, theirs := range p.sessions {
+		if theirs.live() && theirs.childUp && slices.Contains(p.crossings(theirs), ours) {
+			ours.leaving = true
+			p.tell(ours, ike.VerbClearIKE, sa.TombCollisionLoser, "crossing calls, and the peer keeps its own")
+			return
+		}
+	}
+}
+
+func (p *Peer) prove(s *session) {
+	s.proveAt = time.Time{}
+	o, _, why := p.outdone(s)
+	if !s.live() || o == nil {
 		return
 	}
-	p.ask(winner, p.mine(ike.Command{Verb: ike.VerbLiveness, Why: "crossing calls"}, func(o ike.Outcome) {
+	p.ask(s, p.mine(ike.Command{Verb: ike.VerbLiveness, Why: why}, func(o ike.Outcome) {
 		if o.Result == ike.OK {
-			p.later(func() { p.proven(winner) })
+			p.later(func() { p.proven(s) })
 		}
 	}))
 }
 
-// proven: traffic or a message came over s, so the peer has it and its child; what lost against it may go.
+// proven: traffic or a message came over s, so the peer has it and its child; what it stands for may go.
 func (p *Peer) proven(s *session) {
-	if !s.live() || !s.childUp {
+	if !s.live() || !s.childUp || !p.movedOver(s) {
 		return
 	}
-	if loser := p.lost(s); loser != nil {
-		loser.leaving = true
-		p.tell(loser, ike.VerbClearIKE, sa.TombCollisionLoser, "crossing calls")
+	for o, cause, why := p.outdone(s); o != nil; o, cause, why = p.outdone(s) {
+		o.leaving = true
+		p.tell(o, ike.VerbClearIKE, cause, why)
 	}
 }

@@ -187,3 +187,33 @@ func TestIKESAsOfDifferentTimesHaveNotCrossed(t *testing.T) {
 		t.Errorf("trace %v", l.trace)
 	}
 }
+
+// A foreign peer keeps both for ever. Ours has won, and the peer's is the peer's to delete: so ours goes after all.
+func TestAPeerThatKeepsWhatLostIsGivenWayTo(t *testing.T) {
+	for _, lockstep := range []bool{false, true} {
+		l, ours, theirs := bothUp(t, 50)
+		ours.lockstep, theirs.lockstep = lockstep, lockstep
+		l.child(ours, 0x2001)
+		l.child(theirs, 0x2002)
+		l.makes(ours, ike.Notice{Kind: ike.FirstInboundOK})
+		l.pass(concede - time.Second)
+		if l.saw("i0<clear") {
+			t.Fatal("given up before the peer had its time")
+		}
+		l.pass(concede)
+		if l.saw("i0<clear") == lockstep || l.saw("r1<clear") || l.saw("r1<discard") {
+			t.Errorf("lockstep %v: trace %v", lockstep, l.trace)
+		}
+	}
+}
+
+func TestAPeerThatDeletesWhatLostIsNotGivenWayTo(t *testing.T) {
+	l, ours, theirs := bothUp(t, 50)
+	l.child(ours, 0x2001)
+	l.child(theirs, 0x2002)
+	l.makes(theirs, ike.Notice{Kind: ike.IKEDown, Cause: sa.TombIKEDeleted}, ike.Closed{})
+	l.pass(10 * concede)
+	if l.saw("i0<clear") {
+		t.Errorf("trace %v", l.trace)
+	}
+}

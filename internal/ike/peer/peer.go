@@ -20,7 +20,8 @@ const (
 	maxHeld     = 8                      // messages held back for an IKE SA that pauses
 	pauseLoser  = 5 * time.Second        // we call, so do they, and our SA would lose (protocol.md §2.6)
 	pauseWinner = 500 * time.Millisecond // the same, our SA would win, and the peer may not know our rule
-	proofWait   = 2 * time.Second        // the winner of a crossing may prove itself; then it is asked
+	proofWait   = 2 * time.Second        // who takes over may prove itself; then it is asked
+	concede     = 30 * time.Second       // the peer keeps what lost a crossing, and does not know our rule: ours goes
 	childBy     = 5 * time.Second        // a new IKE SA should have its child by then
 	flapping    = 10 * time.Second       // an IKE SA that lived less counts as a failed attempt
 	firstPause  = time.Second            // between attempts to begin an IKE SA; doubles (protocol.md §2.6 Backoff)
@@ -152,7 +153,7 @@ func (p *Peer) Deadline() time.Time {
 		case s.paused():
 			d = earlier(d, s.pauseEnd)
 		default:
-			d = earlier(d, earlier(s.m.Deadline(), earlier(s.contactBy, s.proveAt)))
+			d = earlier(d, earlier(s.m.Deadline(), earlier(s.contactBy, earlier(s.proveAt, s.concedeAt))))
 		}
 	}
 	return d
@@ -170,11 +171,13 @@ func (p *Peer) tick() {
 			p.feed(s, ike.Tick{})
 		}
 		if due(p.now, s.contactBy) {
-			s.contactBy = time.Time{}
-			p.doubtOlder(s)
+			p.childless(s)
 		}
 		if due(p.now, s.proveAt) {
 			p.prove(s)
+		}
+		if due(p.now, s.concedeAt) {
+			p.concede(s)
 		}
 	}
 	p.tickBoot()

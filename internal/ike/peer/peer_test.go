@@ -33,6 +33,7 @@ type script struct {
 	lab      *lab
 	deadline time.Time
 	lockstep bool
+	children []ike.ChildStatus
 	got      []ike.Input
 	react    func(in ike.Input) []ike.Effect // nil: commands end well, the ending ones close
 }
@@ -63,7 +64,7 @@ func (m *script) obey(c ike.Command, r ike.Result) []ike.Effect {
 
 func (m *script) Deadline() time.Time { return m.deadline }
 func (m *script) Status() ike.Status {
-	return ike.Status{LocalSPI: m.spi, PeerLockstep: m.lockstep, State: m.name}
+	return ike.Status{LocalSPI: m.spi, PeerLockstep: m.lockstep, State: m.name, Children: m.children}
 }
 func (m *script) Record() ike.Record { return ike.Record{} }
 
@@ -98,17 +99,20 @@ type lab struct {
 	trace    []string
 	nextSPI  isakmp.SPI // of the next machine
 	lockstep bool       // of the next machine's peer
+	remoteID policy.Identity
 	effects  []ike.Effect
 	onStart  func(m *script, ref uint64) []ike.Effect
 }
 
 func newLab(t *testing.T, o Options) *lab {
-	l := &lab{T: t, now: newYear(), nextSPI: 100}
+	l := &lab{T: t, now: newYear(), nextSPI: 100, remoteID: fqdn("they")}
 	o.Maker = l
 	o.Env.AllocSPI = func(sa.Owner) (sa.SPI, error) { return 0x1001, nil }
 	l.p = New(&policy.Peer{ID: 3, Tunnel: &policy.Tunnel{Unit: 3, Source: us}, Remote: them, Initiate: true, IKE: &policy.IKEv2Profile{}}, o)
 	return l
 }
+
+func fqdn(name string) policy.Identity { return policy.Identity{Kind: policy.IDFQDN, Value: name} }
 
 func (l *lab) machine(name string, s Start, init bool) *script {
 	m := &script{name: fmt.Sprintf("%s%d", name, len(l.machines)), spi: l.nextSPI, init: init, start: s, lab: l, lockstep: l.lockstep}
@@ -180,7 +184,7 @@ func call(spii isakmp.SPI, salt uint32) ike.Datagram {
 }
 
 func (l *lab) up(m *script, contact bool) {
-	l.makes(m, ike.Notice{Kind: ike.IKEUp, InitialContact: contact, Initiator: m.init}, ike.Outcome{Ref: m.ref, Verb: ike.VerbInitiate, Result: ike.OK})
+	l.makes(m, ike.Notice{Kind: ike.IKEUp, InitialContact: contact, Initiator: m.init, LocalID: fqdn("we"), RemoteID: l.remoteID}, ike.Outcome{Ref: m.ref, Verb: ike.VerbInitiate, Result: ike.OK})
 }
 func (l *lab) child(m *script, in sa.SPI) {
 	l.makes(m, ike.Install{ID: ike.EffectID(in), Half: sa.BothHalves, Child: sa.Child{Owner: 3, In: in, Out: in + 1}}, ike.Notice{Kind: ike.ChildUp, In: in})

@@ -8,6 +8,7 @@ import (
 
 	"lockstep/internal/event"
 	"lockstep/internal/ike"
+	"lockstep/internal/policy"
 	"lockstep/internal/reason"
 	"lockstep/internal/sa"
 	"lockstep/internal/wire/isakmp"
@@ -33,11 +34,15 @@ type session struct {
 	dead     bool // was up, and is down
 	closed   bool
 
-	contact   bool      // the peer said INITIAL_CONTACT with it
-	contactBy time.Time // up, and its child is awaited
-	leaving   bool      // lost a crossing, its Delete is under way
-	proving   bool      // a lost crossing waits for proof that this one works
-	proveAt   time.Time // when it is asked for
+	ids       [2]policy.Identity // ours and the peer's, authenticated
+	contact   bool               // the peer said INITIAL_CONTACT with it
+	contactBy time.Time          // up, and its child is awaited
+	instead   []*session         // which it is to replace
+	moveBy    time.Time          // by then it has all the children of these, or goes without
+	leaving   bool               // another stands for it, its Delete is under way
+	proving   bool               // others wait for proof that this one works
+	proveAt   time.Time          // when it is asked for
+	concedeAt time.Time          // when it loses a crossing that it has won
 
 	pauseEnd time.Time // holds its inputs back until then
 	hadPause bool      // once is enough: a forger must not hold us up
@@ -160,6 +165,10 @@ func (p *Peer) take(s *session, e ike.Effect) {
 		p.answered(s, v)
 		return
 	case ike.Notice:
+		if v.Kind == ike.ReauthDue {
+			p.later(func() { p.reauthenticate(ike.Command{Verb: ike.VerbReauth, Why: "the peer asks for it"}) })
+			return
+		}
 		p.emit(p.noticed(s, v))
 		return
 	case ike.Closed:
@@ -211,6 +220,10 @@ func (p *Peer) retire(s *session, r ike.Result, why string) {
 		return gone
 	})
 	p.sessions = slices.DeleteFunc(p.sessions, func(o *session) bool { return o == s })
+	s.instead = nil
+	for _, o := range p.sessions {
+		o.instead = slices.DeleteFunc(o.instead, func(x *session) bool { return x == s })
+	}
 	p.emit(ike.Closed{Why: why})
 }
 
