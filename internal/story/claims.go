@@ -59,7 +59,10 @@ type claimKind struct {
 //	claim used child|ike NAME NAME [least] N
 //	                          on so many SAs, or more, the first sent to the second: traffic, or messages but IKE_SA_INIT
 //	claim repeated NAME       at least one message was sent again, and each was the same to the bit
+//	claim follows NAME NAME   the first sends to the new mapping of the NAT before the second once a packet has come from
+//	                          there, and never to anybody else
 //	claim carried NAME NAME   each packet was sent through the tunnel, and each that the network did not lose came out
+//	claim unbroken NAME       each packet of the hosts behind it was sent through the tunnel
 //	claim flows NAME NAME     the last packets from the first came out at the second, without a gap
 //	claim gap NAME NAME at most DURATION
 //	                          the longest time in which nothing came out at the second
@@ -70,7 +73,6 @@ type claimKind struct {
 //	                          so many incidents in all, all of that cause and healed by that healer
 //	claim steady N            in the hours rehearsed, the stream changed its SA at most N times an hour before its lifetime
 //	                          asked for it, and every packet came out
-//	claim unbroken NAME       each packet of the hosts behind it was sent through the tunnel
 //	claim clear               every datagram was IKE or ESP, and no inner address was in any
 var claimKinds = map[string]claimKind{
 	"traffic":   {"claim traffic NAME", ofSite(claimTraffic)},
@@ -94,6 +96,7 @@ var claimKinds = map[string]claimKind{
 	"requests": {"claim requests EXCHANGE NAME NAME N", parseRequests},
 	"used":     {"claim used child|ike NAME NAME [least] N", parseUsed},
 	"repeated": {"claim repeated NAME", parseRepeated},
+	"follows":  {"claim follows NAME NAME", parseFollows},
 	"carried":  {"claim carried NAME NAME", parseCarried},
 	"unbroken": {"claim unbroken NAME", parseUnbroken},
 }

@@ -24,6 +24,7 @@ var deviations = map[string]deviation{
 	"drops-ff":         dropsFF,
 	"early-switch":     earlySwitch,
 	"ignores-delete":   ignoresDelete,
+	"silent-start":     silentStart,
 	"invalid-syntax":   invalidSyntax,
 	"passive":          passive,
 	"restores-counter": restoresCounter,

@@ -37,6 +37,9 @@
 //	weather fair
 //	do NAME 'COMMAND' [NAME 'COMMAND']... operators' commands, given at the same moment; until all have ended, or
 //	                                      three seconds
+//	nat NAME ADDRESS                      a NAT with that address before it
+//	rebind NAME                           the NAT before it forgets its mappings
+//	replay NAME NAME from ADDRESS         somebody there sends the last ESP packet of the first to the second once more
 //	forget NAME                           its data plane loses its child SAs behind the back of its IKE
 //	installs NAME take up to DURATION seed N
 //	                                      its data plane is slow from now on, by a seeded chance

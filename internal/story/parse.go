@@ -64,6 +64,8 @@ type cast struct {
 	name   string
 	config *policy.Config
 	tree   *config.Tree
+
+	outside netip.Addr // of the NAT before it; zero: none
 }
 
 // step is one line of the script.
@@ -276,7 +278,7 @@ func (c *cast) inside(peer *cast) (netip.Addr, bool) {
 			continue
 		}
 		p := c.config.PeerByTunnel(r.Tunnel)
-		if p == nil || !slices.Contains(addressesOf(peer.config), p.Remote) {
+		if p == nil || p.Remote != peer.outside && !slices.Contains(addressesOf(peer.config), p.Remote) {
 			continue
 		}
 		a := r.Prefix.Masked().Addr()

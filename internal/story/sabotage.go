@@ -71,6 +71,8 @@ var sabotages = map[string]sabotage{
 	"no-grace":         noGrace,
 	"boastful-install": boastfulInstall,
 	"parity":           parity,
+	"patient":          patient,
+	"sticky":           {help: "its packets look as if they came from the first mapping of its NAT", running: sticky},
 	"in-the-clear": {help: "one inner packet leaves it as it is",
 		running: func(st *stage, s *site) {
 			f := st.flow(s, st.partner(s))

@@ -44,10 +44,12 @@ type stage struct {
 	stop    context.CancelFunc // of flowing
 	senders sync.WaitGroup
 
-	mu     sync.Mutex
-	flows  []*flow              // guarded by mu; only grows
-	losses []*loss              // guarded by mu: what the network shall lose yet
-	hunts  map[netip.Addr]*hunt // guarded by mu: by address of the site
+	mu      sync.Mutex
+	flows   []*flow               // guarded by mu; only grows
+	losses  []*loss               // guarded by mu: what the network shall lose yet
+	nats    []*translation        // guarded by mu
+	lastESP map[netip.Addr][]byte // guarded by mu: by source
+	hunts   map[netip.Addr]*hunt  // guarded by mu: by address of the site
 }
 
 // hunt follows the return of one site, for the timeline.
@@ -248,11 +250,18 @@ func (st *stage) loses(p relay.Packet) bool {
 	return false
 }
 
-// siteAt is the site with an address; nil: none.
+// siteAt is the site with an address, or behind a NAT that has it; nil: none.
 func (st *stage) siteAt(a netip.Addr) *site {
 	for _, s := range st.sites {
 		if slices.Contains(addressesOf(s.config), a) {
 			return s
+		}
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, n := range st.nats {
+		if n.outside == a {
+			return n.site
 		}
 	}
 	return nil

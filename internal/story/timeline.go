@@ -37,6 +37,7 @@ func (st *stage) tellAll(m Moment, at time.Time) {
 // entered sees what enters the path.
 func (st *stage) entered(p relay.Packet) {
 	s := st.eyes.enter(p)
+	st.remember(&s, p.Payload)
 	if s.kind != sawIKE {
 		return
 	}

@@ -46,11 +46,11 @@ type witness struct {
 	overflow      int        // guarded by mu
 }
 
-// classify looks at a datagram as RFC 3948 §2.2 does.
+// classify looks at a datagram as RFC 3948 §2.2 does. Behind a NAT one end alone has port 4500.
 func classify(src, dst netip.AddrPort, payload []byte) sighting {
 	s := sighting{src: src, dst: dst}
 	msg, isIKE, isKeepalive := payload, true, false
-	if dst.Port() == isakmp.PortNAT {
+	if dst.Port() == isakmp.PortNAT || src.Port() == isakmp.PortNAT {
 		msg, isIKE, isKeepalive = isakmp.StripMarker(payload)
 	}
 	switch {

@@ -12,6 +12,8 @@ type nat struct {
 	last    uint16            // port handed out last
 	out     map[uint16]uint16 // inside port: outside port
 	in      map[uint16]uint16
+	first   map[uint16]uint16 // the first mapping of each inside port
+	pretend bool
 }
 
 // firstNATPort: no port is preserved, so that a NAT is always seen for what it is.
@@ -27,7 +29,7 @@ func (n *Network) Translate(inside, outside netip.Addr) error {
 	if _, taken := n.behind(outside); taken {
 		return fmt.Errorf("relay: %v is the address of another NAT", outside)
 	}
-	n.nats[inside] = &nat{outside: outside, last: firstNATPort - 1, out: map[uint16]uint16{}, in: map[uint16]uint16{}}
+	n.nats[inside] = &nat{outside: outside, last: firstNATPort - 1, out: map[uint16]uint16{}, in: map[uint16]uint16{}, first: map[uint16]uint16{}}
 	return nil
 }
 
@@ -43,6 +45,16 @@ func (n *Network) Rebind(inside netip.Addr) bool {
 	clear(t.out)
 	clear(t.in)
 	return true
+}
+
+// Pretend has what the NAT before an address sends seem to come from the first mapping, which may be gone: receivers cannot
+// learn of another.
+func (n *Network) Pretend(inside netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if t := n.nats[inside]; t != nil {
+		t.pretend = true
+	}
 }
 
 // behind is the address behind a NAT's outside address. Callers hold mu.
@@ -68,6 +80,12 @@ func (n *Network) leaves(src netip.AddrPort) netip.AddrPort {
 		t.last++
 		port = t.last
 		t.out[src.Port()], t.in[port] = port, src.Port()
+		if _, again := t.first[src.Port()]; !again {
+			t.first[src.Port()] = port
+		}
+	}
+	if t.pretend {
+		port = t.first[src.Port()]
 	}
 	return netip.AddrPortFrom(t.outside, port)
 }
