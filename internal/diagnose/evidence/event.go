@@ -26,6 +26,8 @@ type Stamp struct {
 	Grain time.Duration // the true time lies in [At, At+Grain)
 	Clock int           // stamps of one Clock may be subtracted; a clock that jumped is another Clock
 	Unset bool          // the device itself says that its clock is not authoritative
+	// Relayed: it may be when a relay got the line, not when the device wrote it. Two relays have one message at two times.
+	Relayed bool
 }
 
 // Gap is the least time that can have passed between two stamps. It is zero where they cannot be compared.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lockstep/internal/diagnose"
+	"lockstep/internal/diagnose/read"
 	"lockstep/internal/diagnose/verdict"
 )
 
@@ -174,5 +175,5 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) say(format string, args ...any) {
 	s.printed.Lock()
 	defer s.printed.Unlock()
-	fmt.Fprintf(s.o.Out, format+"\n", args...)
+	fmt.Fprintln(s.o.Out, read.Printable(fmt.Sprintf(format, args...))) // hosts are whatever the network says
 }

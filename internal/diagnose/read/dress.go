@@ -11,6 +11,7 @@ type dressed struct {
 	relay, device written // device: the innermost time, if there are two
 	hasRelay      bool
 	hasDevice     bool
+	headed        bool // a host stands behind the time, as in the header that the first relay writes (RFC 3164 §4.3)
 	host          string
 	app           string
 	msg           string
@@ -188,7 +189,7 @@ func (d *dressed) walk(c *cursor) {
 		case strings.HasSuffix(word, ":") && len(word) < 80:
 			d.tag(strings.TrimSuffix(word, ":"))
 		case stamps > 0 && d.host == "" && len(word) < 256 && plausibleHost(word):
-			d.host = word
+			d.host, d.headed = word, true
 		default:
 			d.msg = c.s
 			return

@@ -157,13 +157,13 @@ func (l *Log) stamp(d *dressed) evidence.Stamp {
 			l.note("zone " + w.zone + " is not known: taken as UTC")
 		}
 	}
-	return evidence.Stamp{At: at, Grain: w.grain, Clock: l.clock(name, at), Unset: w.unset}
+	return evidence.Stamp{At: at, Grain: w.grain, Clock: l.clock(name, at), Unset: w.unset, Relayed: d.headed && !d.hasRelay}
 }
 
 // relayed is when the relay had a line, by the relay's clock.
 func (l *Log) relayed(w written) evidence.Stamp {
 	at := l.cal.at(w)
-	return evidence.Stamp{At: at, Grain: w.grain, Clock: l.clock("relay:"+l.file, at)}
+	return evidence.Stamp{At: at, Grain: w.grain, Clock: l.clock("relay:"+l.file, at), Relayed: true}
 }
 
 // Arrived gives a line that came over the network just now: where it has no time of its own, its arrival has to do.
@@ -177,7 +177,7 @@ func (l *Log) arrived() evidence.Stamp {
 	if l.arrival.IsZero() {
 		return evidence.Stamp{}
 	}
-	return evidence.Stamp{At: l.arrival, Grain: 2 * time.Second, Clock: l.clocks.Of("arrival")}
+	return evidence.Stamp{At: l.arrival, Grain: 2 * time.Second, Clock: l.clocks.Of("arrival"), Relayed: true}
 }
 
 func (l *Log) clock(name string, at time.Time) int {
@@ -339,8 +339,9 @@ func (l *Log) intern(s string) string {
 		return known
 	}
 	if len(l.names) < maxClocks {
-		s = strings.Clone(s)
-		l.names[s] = s
+		known := printable(s, 255)
+		l.names[strings.Clone(s)] = known
+		return known
 	}
-	return s
+	return printable(s, 255)
 }

@@ -72,6 +72,24 @@ func TestEveryDressingGivesTheSameFlowAndTheDevicesTime(t *testing.T) {
 	}
 }
 
+// TestWhoseTheTimeIsIsKnown: with one time and a host behind it, or in RFC 5424's header, it may be a relay's.
+func TestWhoseTheTimeIsIsKnown(t *testing.T) {
+	for dress, relayed := range map[string]bool{
+		"Feb 20 11:39:59.250: %s":                                       false,
+		"<188>1842: hub-1: Feb 20 11:39:59.250: %s":                     false,
+		"Feb 20 11:40:01 hub-1 1842: Feb 20 11:39:59.250: %s":           false,
+		"<188>1 2026-02-20T11:40:01Z hub-1 - - - - Feb 20 11:39:59: %s": false,
+		"Feb 20 11:40:01 hub-1 39: hub-1: *Feb 20 11:39:59.250: %s":     true, // the device does not trust its own
+		"Feb 20 11:40:01 hub-1 %s":                                      true,
+		"<188>1 2026-02-20T11:40:01Z hub-1 - - - - %s":                  true,
+	} {
+		c, _ := readText(t, fmt.Sprintf(dress, invalid)+"\n")
+		if len(c.events) != 1 || c.events[0].Relayed != relayed {
+			t.Errorf("%s: %+v", dress, c.events)
+		}
+	}
+}
+
 func TestUptimeStampsCountButNameNoTime(t *testing.T) {
 	got, _ := readText(t, "00:12:34: "+invalid+"\n1w2d: "+invalid+"\n[  123.456789] audit: type=1415 audit(1771587599.250:7): op=SA-notfound src=198.51.100.9 dst=192.0.2.2 spi=3237998081(0xc0ffee01) seqno=9\n")
 	if len(got.events) != 3 {

@@ -40,14 +40,27 @@ func printable(s string, n int) string {
 	if clean {
 		return strings.Clone(s)
 	}
+	return strings.Map(harmless, s)
+}
+
+// harmless replaces what could steer a terminal or turn the direction of a text around.
+func harmless(r rune) rune {
+	switch {
+	case r == '\t':
+		return ' '
+	case r == utf8.RuneError, r < ' ', r >= 0x7F && r < 0xA0, r == '\u2028', r == '\u2029', r >= '\u202A' && r <= '\u202E', r >= '\u2066' && r <= '\u2069':
+		return '?'
+	}
+	return r
+}
+
+// Lines is a text of several lines as it may be shown: names of files, hosts and entries come from outside too.
+func Lines(s string) string {
 	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t':
-			return ' '
-		case r == utf8.RuneError, r < ' ', r >= 0x7F && r < 0xA0, r == '\u2028', r == '\u2029', r >= '\u202A' && r <= '\u202E', r >= '\u2066' && r <= '\u2069':
-			return '?'
+		if r == '\n' {
+			return r
 		}
-		return r
+		return harmless(r)
 	}, s)
 }
 

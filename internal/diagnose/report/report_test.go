@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -139,6 +140,30 @@ func TestWhatDevicesWriteCannotSteerThePage(t *testing.T) {
 	}
 	if !strings.Contains(page, "<svg") || !strings.Contains(page, `class="bar persistent"`) {
 		t.Error("no timeline")
+	}
+}
+
+// TestNothingSteersTheTerminal: hosts, entries and names of files come from outside as quotes do.
+func TestNothingSteersTheTerminal(t *testing.T) {
+	dir, steer := t.TempDir(), "\x1b]0;mine\x07\u202e"
+	log, cfg := filepath.Join(dir, "a"+steer+".log"), filepath.Join(dir, "b"+steer+".cfg")
+	line := "Feb 20 11:39:%d.250 h" + steer + ": %%CRYPTO-4-RECVD_PKT_INV_SPI: decaps: rec'd IPSEC packet has invalid spi for destaddr=192.0.2.2, prot=50, spi=0xC0FFEE01(3237998081), srcaddr=198.51.100.9\n"
+	conf := "hostname e" + steer + "\ncrypto map M" + steer + " 10 ipsec-isakmp\n set peer 198.51.100.9\ninterface Gi0" + steer + "\n ip address 192.0.2.2 255.255.255.0\n crypto map M" + steer + "\n"
+	for name, text := range map[string]string{log: fmt.Sprintf(line+line, 10, 50), cfg: conf} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := diagnose.Run(diagnose.Options{Files: []string{log, cfg, log + "none"}, Now: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)})
+	if len(r.Flows) != 1 || len(r.Configs) != 1 || len(r.Bad) != 1 {
+		t.Fatalf("%d flows, %d configurations, %v", len(r.Flows), len(r.Configs), r.Bad)
+	}
+	var b bytes.Buffer
+	if err := report.Text(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	if i := strings.IndexAny(b.String(), "\x1b\x07\u202e"); i >= 0 {
+		t.Errorf("%q", b.String()[max(0, i-60):min(b.Len(), i+60)])
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"lockstep/internal/diagnose"
 	"lockstep/internal/diagnose/advise"
 	"lockstep/internal/diagnose/evidence"
+	"lockstep/internal/diagnose/read"
 	"lockstep/internal/diagnose/verdict"
 )
 
@@ -34,15 +35,19 @@ func Text(w io.Writer, r *diagnose.Result) error {
 	}
 	next(&b, r)
 	inputs(&b, r)
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, read.Lines(b.String()))
 	return err
 }
 
 // Summary is the answer in one sentence.
 func Summary(r *diagnose.Result) string {
 	n := map[verdict.Verdict]int{}
+	open := 0 // transients that may be the beginning of a black hole
 	for _, f := range r.Flows {
 		n[f.Verdict]++
+		if f.Verdict == verdict.Transient && f.Sure < verdict.Likely {
+			open++
+		}
 	}
 	switch {
 	case len(r.Spans) == 0 && len(r.Bad) > 0:
@@ -53,6 +58,8 @@ func Summary(r *diagnose.Result) string {
 		return fmt.Sprintf("No packet with an invalid SPI in %d lines.", r.Covers)
 	case n[verdict.Persistent] == 0 && n[verdict.Transient] == 0:
 		return fmt.Sprintf("Nothing of yours is out of step: %s.", plural(n[verdict.Stranger], "stranger"))
+	case n[verdict.Persistent] == 0 && open > 0:
+		return fmt.Sprintf("Nothing is shown to be out of step: %s, %d of which may be a black hole whose repeats are not here%s.", plural(n[verdict.Transient], "transient"), open, also(n[verdict.Stranger]))
 	case n[verdict.Persistent] == 0:
 		return fmt.Sprintf("Nothing is out of step: %s%s.", plural(n[verdict.Transient], "transient"), also(n[verdict.Stranger]))
 	}

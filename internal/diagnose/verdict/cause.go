@@ -103,11 +103,13 @@ func larval(j *Judged, s scene) []Candidate {
 // removed: the receiver tells that it had this SPI, and why it went.
 func removed(j *Judged, s scene) []Candidate {
 	var last *evidence.Event
+	had := false
 	for _, e := range s.ofSPI(true) {
 		since, ok := s.since(e)
 		if !ok || since < 0 || since > beforeFirst {
 			continue
 		}
+		had = had || owned(e.Kind)
 		switch e.Kind {
 		case evidence.ChildDown, evidence.Expired, evidence.DeleteSent, evidence.DeleteGot, evidence.Installed:
 			if newer(e, last) {
@@ -121,6 +123,8 @@ func removed(j *Judged, s scene) []Candidate {
 	since, _ := s.since(last)
 	ago := plain(since)
 	switch {
+	case last.Kind == evidence.DeleteSent && !had && since < reaction:
+		return nil // it may answer this very packet, or one whose line the limit hid
 	case last.Kind == evidence.Expired:
 		return expired(last, ago)
 	case last.Kind == evidence.DeleteSent && j.Verdict == Persistent:

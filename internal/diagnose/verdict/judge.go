@@ -136,8 +136,11 @@ func weigh(j *Judged, s scene) {
 	j.Verdict, j.Sure = Transient, Likely
 	if f.lines > 1 {
 		j.quote(f.last.Quote)
-		j.say("its %d lines are surely no more than %s apart", f.lines, plain(f.widest))
-		if f.clocks > 0 || f.first.At.IsZero() {
+		j.say("that a second passed between its %d lines cannot be shown: their stamps prove a gap of %s", f.lines, plain(f.widest))
+		if f.doubtful > 0 {
+			j.say("%d of them came sooner after another than the device prints the message, by the times of relays: it may be one that was delivered twice", f.doubtful)
+		}
+		if f.doubtful > 0 || f.clocks > 0 || f.first.At.IsZero() || f.last.At.Add(f.last.Grain).Sub(f.first.At) > longestCrossing {
 			j.Sure = Possible
 			j.say("whether time passed between its lines cannot be told from their stamps")
 		}
@@ -161,7 +164,7 @@ func corroborate(j *Judged, s scene, k Known) {
 		}
 	}
 	for _, e := range s.ofSPI(true) {
-		if since, ok := s.since(e); ok && since > 0 {
+		if since, ok := s.since(e); ok && since > 0 && owned(e.Kind) {
 			j.Sure = Certain
 			j.say("%s itself had this SPI before", s.f.device)
 			j.quote(e.Quote)
@@ -176,6 +179,16 @@ func corroborate(j *Judged, s scene, k Known) {
 		j.quote(s.f.noIKE)
 	}
 	unaided(j, k)
+}
+
+// owned reports that the device says by such an event that it had the SPI. A Delete says it not: IOS sends one for every
+// SPI that it does not know, and its debug line stands before the message that it answers.
+func owned(k evidence.Kind) bool {
+	switch k {
+	case evidence.Installed, evidence.ChildUp, evidence.ChildDown, evidence.Rekey, evidence.Expired, evidence.Replay, evidence.BadICV, evidence.BadSelector:
+		return true
+	}
+	return false
 }
 
 // unaided says how it would end if nobody did anything.

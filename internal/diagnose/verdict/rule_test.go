@@ -91,6 +91,61 @@ func TestTheOrderOfFilesDoesNotMatter(t *testing.T) {
 	}
 }
 
+// TestADeleteJustBeforeTheLineIsItsAnswer: IOS sends a Delete for any SPI that it does not know, and the debug line of it
+// stands before the message. It says nothing of whose the SPI was.
+func TestADeleteJustBeforeTheLineIsItsAnswer(t *testing.T) {
+	sent := evidence.Event{Stamp: evidence.Stamp{At: noon.Add(-4 * time.Millisecond), Clock: 1}, Kind: evidence.DeleteSent, Device: "hub", Flow: evidence.Flow{SPI: 0x5000}, Quote: evidence.Quote{Source: evidence.Source{File: "log", Line: 1}, Text: "delete"}}
+	if j := judged(t, Known{}, sent, seen(0x5000, 0, 0, 0)); j.Cause != UnknownCause {
+		t.Errorf("once: cause %s (%v)", j.Cause, j.Confidence)
+	}
+	if j := judged(t, Known{}, sent, seen(0x5000, 0, 0, 0), seen(0x5000, time.Minute, 0, 0)); j.Sure != Likely || j.Cause != UnknownCause || len(j.Others) != 0 {
+		t.Errorf("again: %v, cause %s, others %v", j.Sure, j.Cause, j.Others)
+	}
+	sent.Kind = evidence.ChildDown
+	if j := judged(t, Known{}, sent, seen(0x5000, 0, 0, 0), seen(0x5000, time.Minute, 0, 0)); j.Sure != Certain {
+		t.Errorf("an SA of its own that went: %v", j.Sure)
+	}
+}
+
+// TestOneMessageByTwoRelaysIsNoRepeat: where only relays give times, two lines that are nearer than the device prints the
+// message may be the same one.
+func TestOneMessageByTwoRelaysIsNoRepeat(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		gap, limit time.Duration
+		relayed    bool
+		other      string // file of the second line; empty: the same
+		want       Verdict
+	}{
+		{"two relays, one file", 3 * time.Second, 5 * time.Second, true, "", Transient},
+		{"the device's own times", 3 * time.Second, 5 * time.Second, false, "", Persistent},
+		{"the device's next message", 5 * time.Second, 5 * time.Second, true, "", Persistent},
+		{"clocks of two relays", 20 * time.Second, 5 * time.Second, true, "log.2", Transient},
+		{"a minute later in a rotated log", 61 * time.Second, time.Minute, true, "log.2", Persistent},
+		{"IOS without time stamps", 2 * time.Second, time.Minute, true, "", Transient},
+		{"a source that prints all", 2 * time.Second, 0, true, "", Persistent},
+	} {
+		a, b := seen(0x5000, 0, 0, c.limit), seen(0x5000, c.gap, 0, c.limit)
+		a.Relayed, b.Relayed = c.relayed, c.relayed
+		if c.other != "" {
+			b.File = c.other
+		}
+		j := judged(t, Known{}, a, b)
+		if j.Verdict != c.want || c.want == Transient && j.Sure != Possible {
+			t.Errorf("%s: %v %v", c.name, j.Verdict, j.Sure)
+		}
+	}
+}
+
+// TestStampsOfHoursHideWhatIsBetween: two messages in one hour of `service timestamps uptime` are neither one delivered
+// twice nor surely near each other.
+func TestStampsOfHoursHideWhatIsBetween(t *testing.T) {
+	j := judged(t, Known{}, seen(0x5000, 0, time.Hour, time.Minute), seen(0x5000, 0, time.Hour, time.Minute))
+	if j.Count != 2 || j.Verdict != Transient || j.Sure != Possible {
+		t.Errorf("%d lines, %v %v", j.Count, j.Verdict, j.Sure)
+	}
+}
+
 // TestTwoCausesOfEqualForceAreNone: a guess would be right half the time.
 func TestTwoCausesOfEqualForceAreNone(t *testing.T) {
 	sent := evidence.Event{Stamp: evidence.Stamp{At: noon.Add(-time.Second), Clock: 1}, Kind: evidence.DeleteSent, Device: "hub", Flow: evidence.Flow{SPI: 0x5000}, Quote: evidence.Quote{Source: evidence.Source{File: "log", Line: 1}, Text: "delete"}}

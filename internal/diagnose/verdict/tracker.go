@@ -71,6 +71,7 @@ type track struct {
 	last      sighting
 	widest    time.Duration
 	clocks    int            // that could not be compared
+	doubtful  int            // lines nearer to another than the device prints them, by the times of relays
 	recent    [4]int64       // stamps
 	noIKE     evidence.Quote // the device had no IKE SA to send a Delete over
 	firstSeen int            // order of arrival
@@ -120,7 +121,7 @@ func (t *Tracker) sight(e evidence.Event) {
 		t.order++
 		t.flows[e.Flow] = f
 		t.scans.saw(e.Flow)
-	} else if e.Kind == evidence.InvalidSPI && e.Limit > 0 && f.again(e.At) {
+	} else if e.Kind == evidence.InvalidSPI && e.Limit > 0 && e.Grain <= e.Limit && f.again(e.At) {
 		t.Duplicates++
 		return
 	}
@@ -230,10 +231,26 @@ func (f *track) measure(s sighting) {
 		f.anchor = s.Stamp
 		return
 	}
+	if f.mayBeOne(s, gap) {
+		f.doubtful++
+		return
+	}
 	f.widest = max(f.widest, gap)
 	if gap >= Again && f.proof.At.IsZero() {
 		f.proof = s
 	}
+}
+
+// mayBeOne reports that s and the anchor may be one message that two relays delivered: the times are theirs, and the device
+// prints the message more seldom than that. A relay holds lines back, and the clocks of two differ, so it is not exact.
+func (f *track) mayBeOne(s sighting, gap time.Duration) bool {
+	if f.limited == 0 || !s.Relayed && !f.anchor.Relayed {
+		return false
+	}
+	if s.File != f.first.File {
+		return gap < time.Minute
+	}
+	return gap < f.limited*3/4
 }
 
 // scans remembers how many sources sent on one SPI: an SPI is agreed with one peer, so several are a scan.

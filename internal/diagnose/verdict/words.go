@@ -57,6 +57,10 @@ const (
 	longestLife = 30 * 24 * time.Hour
 	// beforeFirst is how far back the loss of an SA can explain a packet: IOS's longest usual lifetime.
 	beforeFirst = 24 * time.Hour
+	// longestCrossing is within what time packets may cross one rekey; lines that can be further apart may be a black hole.
+	longestCrossing = 3 * time.Second
+	// reaction is how soon before the line of a packet a Delete may be the answer to it.
+	reaction = time.Second
 	// around is how near to a rekey a transient of it is.
 	around = 10 * time.Second
 	// maxSkew is what the clocks of two devices may differ by, unless shown otherwise.
