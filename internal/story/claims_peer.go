@@ -148,3 +148,22 @@ func parseIncidents(p *parser, w *words) judgement {
 		return holds("%s", value)
 	}
 }
+
+// gone says which packets did not arrive, as far as a line holds them.
+func (v flowView) gone() string {
+	have := map[uint64]bool{}
+	for _, d := range v.got {
+		have[d.number] = true
+	}
+	const most = 8
+	var out []string
+	for n, d := range v.sent {
+		if !have[uint64(n)] && len(out) < most {
+			out = append(out, fmt.Sprintf("%d sent at %s", n, d.at.Format("05.000")))
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(out, ", ")
+}
