@@ -302,7 +302,7 @@ func TestSelectorsWithNothingInCommonAreTold(t *testing.T) {
 	}
 }
 
-func TestAcquirePutsThePacketsSelectorsInFront(t *testing.T) {
+func TestAPacketThatAChildCarriesMakesNoOther(t *testing.T) {
 	l := newLab(t)
 	l.b.cfg.TSLocal = append(prefix("10.2.0.0/24"), prefix("10.3.0.0/24")...)
 	l.up()
