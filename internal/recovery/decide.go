@@ -10,7 +10,7 @@ import (
 
 // advance reacts to what is unanswered, if nothing is under way and nothing has to be waited for.
 func (e *Engine) advance(o *owner) {
-	if o.state.flying() || o.state == Backoff || o.state == Quarantined {
+	if o.state.flying() || o.state == Backoff {
 		return
 	}
 	todo := o.todo(e.now)
@@ -115,7 +115,9 @@ func (e *Engine) gap(o *owner) bool {
 
 // decideLive: a live IKE SA with the owner (first column).
 func (e *Engine) decideLive(o *owner, todo []*incident) {
-	e.climb(o, todo)
+	for _, i := range todo {
+		i.acked = time.Time{}
+	}
 	sure := certain(todo)
 	switch {
 	case e.gap(o):
@@ -123,35 +125,30 @@ func (e *Engine) decideLive(o *owner, todo []*incident) {
 		e.strangeDelete(o, todo)
 	case !e.set.Extended:
 		e.delete(o, sure, "live IKE SA with the peer; parity mode")
-	case o.rung >= 3:
-		e.quarantine(o, "the peer ignores Delete and sends on although its IKE SA is alive")
-	case o.rung == 2:
-		e.act(o, Probing, 2, sure, "liveness check", "the peer acknowledged and still sends on the SPI")
-		e.order(o, ike.VerbLiveness, 0, "the peer still sends on an SPI that it was told about")
-	case o.rung == 1:
-		e.fresh(o, sure, "the peer acknowledged the Delete and still sends on the SPI: a fresh child, which it should prefer")
-	case !o.working():
-		e.rekey(o, sure)
 	default:
-		e.delete(o, sure, "live IKE SA with the peer, and a working child carries the traffic")
+		e.takeRung(o, sure)
 	}
 }
 
-// climb goes one rung up when the peer still sends although it acknowledged the last reaction.
-func (e *Engine) climb(o *owner, todo []*incident) {
-	for _, i := range todo {
-		if !i.seenSinceAck() {
-			continue
-		}
-		rung := 0
-		if o.flight != nil {
-			rung = o.flight.rung + 1
-		}
-		o.rung = max(rung, 0)
-		break
+// takeRung serves the keys on one rung together. The lowest goes first, so that a key that climbs for nothing holds up no
+// other; where the budget of Deletes is used up, those go that need none.
+func (e *Engine) takeRung(o *owner, sure []*incident) {
+	var on [3][]*incident
+	for _, i := range sure {
+		r := min(i.rung, len(on)-1)
+		on[r] = append(on[r], i)
 	}
-	for _, i := range todo {
-		i.acked = time.Time{}
+	told := len(on[0]) > 0 && (len(on[0]) == len(sure) || o.budget.deleteAt(e.now, e.set.Deletes).IsZero())
+	switch {
+	case told && !o.working():
+		e.rekey(o, on[0])
+	case told:
+		e.delete(o, on[0], "live IKE SA with the peer, and a working child carries the traffic")
+	case len(on[1]) > 0:
+		e.fresh(o, on[1], "the peer acknowledged the Delete and still sends on the SPI: a fresh child, which it should prefer")
+	default:
+		e.act(o, Probing, 2, on[2], "liveness check", "the peer acknowledged and still sends on the SPI")
+		e.order(o, ike.VerbLiveness, 0, "the peer still sends on an SPI that it was told about")
 	}
 }
 
@@ -241,14 +238,6 @@ func (e *Engine) backOff(o *owner, incs []*incident, least time.Duration, why st
 		i.note(e.now, "pause of "+pause.Round(time.Millisecond).String(), why)
 	}
 	e.revision++
-}
-
-func (e *Engine) quarantine(o *owner, why string) {
-	o.to(Quarantined, e.now, e.now.Add(quarantine), why)
-	for _, i := range o.open {
-		i.note(e.now, "quarantined for an hour", why)
-	}
-	e.giveUp(o, why)
 }
 
 // giveUp alarms the operator, once until it is better.

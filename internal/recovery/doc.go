@@ -18,15 +18,16 @@
 //	  │    │  child──►    │               │               │
 //	  │    └─────ok───────┴──────ok───────┘               │
 //	  │                   ▼                               │
-//	  └─10 s clean──── Healed ──seen again──► next rung   │
-//	  └─pause over──── Backoff ◄──failed (any)            │
-//	  └─1 h──────────── Quarantined ◄─────alive, and ignores us
+//	  ├─10 s clean──── Healed ──seen again──► next rung   │
+//	  ├─pause over──── Backoff ◄──failed (any)            │
+//	  └──── the key is quarantined for an hour ◄──alive, and ignores us
 //
 // A peer that says INITIAL_CONTACT ends whatever we do in Healed: it has begun anew. TEMPORARY_FAILURE is tried again from
 // Backoff for some minutes, then the IKE SA is deleted (RFC 7296 §2.25).
 //
 // Silence, a child that sends and hears nothing, has the same states and flights, and rules of its own (quiet.go).
 //
-// Rungs over a live IKE SA: Delete or rekey, a fresh child, liveness. Deviation: protocol.md §2.6 has a new IKE SA as the
+// Rungs over a live IKE SA: Delete or rekey, a fresh child, liveness, quarantine. Each key climbs for itself, and it is the
+// key that is left alone at the end: others of the same peer are not (quarantine.go). Deviation: protocol.md §2.6 has a new IKE SA as the
 // last rung; rule 3 of §2.8 allows one only where none is live, so a live one is probed, and goes only when it is dead.
 package recovery

@@ -117,14 +117,11 @@ func (e *Engine) due(o *owner) {
 	case o.state.flying():
 		e.lostFlight(o)
 	case o.state == Healing:
-		o.rung, o.budget.pauses, o.alarm = 0, 0, false
+		o.budget.pauses, o.alarm = 0, false
 		o.to(Idle, e.now, time.Time{}, "clean")
 	case o.state == Watching:
 		o.to(Idle, e.now, time.Time{}, "silent")
 	default:
-		if o.state == Quarantined {
-			o.rung, o.alarm = 0, false
-		}
 		o.to(Idle, e.now, time.Time{}, "pause over")
 		e.advance(o)
 	}
@@ -154,6 +151,9 @@ func (e *Engine) evidence(v Evidence) {
 	}
 	_, busy := o.busy(e.now)
 	f.judge(busy, o.t())
+	if f.inc == nil && o.quarantined(f.Key, e.now) {
+		return // its incident is closed, and nothing would come of another
+	}
 	if !e.concerns(o, f, v, busy) {
 		e.await(o, v)
 		return
@@ -204,6 +204,9 @@ func (e *Engine) await(o *owner, v Evidence) {
 
 func (e *Engine) count(i *incident, v Evidence, busy bool) {
 	f := i.flow
+	if v.seen.At.Sub(later(i.Last, i.acked)) >= cleanFor {
+		i.rung = 0 // the key was silent: another story
+	}
 	i.Last = f.Last
 	i.explained = i.explained || busy
 	// What is told of packets may come after the proof that others arrived since: they were lost all the same.
@@ -214,6 +217,13 @@ func (e *Engine) count(i *incident, v Evidence, busy bool) {
 		i.note(e.now, "verdict "+f.Verdict.String(), "revised: "+verdictWhy(f, busy))
 		i.Verdict, i.Revised = f.Verdict, true
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func verdictWhy(f *flow, busy bool) string {
@@ -233,7 +243,8 @@ func (e *Engine) operator(id sa.Owner) {
 		if id != sa.NoOwner && id != key {
 			continue
 		}
-		o.rung, o.alarm, o.budget.pauses, o.retry = 0, false, 0, time.Time{}
+		o.budget.pauses, o.retry = 0, time.Time{}
+		e.pardon(o, "cleared by the operator")
 		o.quiet.until, o.quiet.pause, o.quiet.since, o.quiet.rekeys = time.Time{}, 0, time.Time{}, nil
 		if !o.state.flying() {
 			o.to(Idle, e.now, time.Time{}, "cleared by the operator")

@@ -36,7 +36,10 @@ func TestAPeerThatIgnoresDeleteClimbsTheRungs(t *testing.T) {
 	r.want(step, "Liveness")
 	r.wantState(Probing)
 	got := r.end(step, ike.OK, 1, "")
-	r.wantState(Quarantined)
+	r.wantState(Idle)
+	if s := r.e.Standings()[0]; s.Kept != 1 || !r.incident().Quarantined.Equal(r.now.Add(time.Hour)) {
+		t.Errorf("%d keys in quarantine, this one until %v", s.Kept, r.incident().Quarantined)
+	}
 	if g := reports(got, GaveUp); len(g) != 1 || !strings.Contains(g[0].Why, "ignores Delete") {
 		t.Errorf("alarms %+v", g)
 	}

@@ -67,7 +67,9 @@ type Incident struct {
 	Closed    time.Time // zero: open
 	Result    Result
 	Healer    Healer
-	Lost      uint64 // packets until Delivered
+	// Quarantined is until when nothing is done about the key, for the peer has acknowledged every rung; zero: it never was.
+	Quarantined time.Time
+	Lost        uint64 // packets until Delivered
 	// RoundTrips are those of our orders, or of all IKE exchanges with the peer until Delivered where none was ours.
 	RoundTrips int
 	// How it would have ended unaided; zero: not known. ByDPD supposes that the peer's DPD is set like ours.
@@ -107,6 +109,7 @@ type incident struct {
 	flow      *flow
 	started   bool // an order was given for it
 	acked     time.Time
+	rung      int  // next one over a live IKE SA
 	deleteOK  bool // acked was the answer to a Delete or a rekey
 	explained bool // an exchange was outstanding when it was seen, or something else carried the traffic
 	hadChild  bool // a proven child was there when it opened
@@ -139,6 +142,8 @@ func (i *incident) unanswered(now time.Time) bool {
 	switch {
 	case i.Class.silent():
 		return false // quiet.go has it
+	case now.Before(i.Quarantined):
+		return false
 	case now.Sub(i.Last) >= freshFor:
 		return false
 	case !i.acked.IsZero():

@@ -158,8 +158,9 @@ type Standing struct {
 	Since    time.Time
 	Until    time.Time // zero: open
 	Why      string
-	Rung     int
+	Rung     int // the highest that an open incident has come to
 	Open     int
+	Kept     int // keys in quarantine
 	Healed24 int
 	Trend    string // causes of the healings of 24 hours
 	LastHeal time.Duration
@@ -201,8 +202,8 @@ func (e *Engine) Flows() []Flow {
 func (e *Engine) Standings() []Standing {
 	var out []Standing
 	for _, o := range e.owners {
-		s := Standing{Owner: o.ID, Peer: o.Name, State: o.state, Since: o.since, Until: o.until, Why: o.why, Rung: o.rung,
-			Open: len(o.open)}
+		s := Standing{Owner: o.ID, Peer: o.Name, State: o.state, Since: o.since, Until: o.until, Why: o.why, Rung: o.highest(),
+			Open: len(o.open), Kept: o.inQuarantine(e.now)}
 		day := o.healedSince(e.now, trendOver)
 		s.Healed24, s.Trend = len(day), trendText(day)
 		if !o.quiet.since.IsZero() {
@@ -215,6 +216,14 @@ func (e *Engine) Standings() []Standing {
 	}
 	slices.SortFunc(out, func(a, b Standing) int { return int(a.Owner - b.Owner) })
 	return out
+}
+
+func (o *owner) highest() int {
+	rung := 0
+	for _, i := range o.open {
+		rung = max(rung, i.rung)
+	}
+	return rung
 }
 
 // Unhealed lists the owners with an incident that waits for a packet on a good SA.

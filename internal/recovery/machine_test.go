@@ -157,9 +157,9 @@ var lines = []line{
 		r.end(again(r), ike.OK, 1, "")
 		r.wait(2 * time.Second)
 	}, nil, again, "Liveness", Probing, nil},
-	{Probing, "LivenessOK: the peer ignores us", probing, nil, after(ike.OK, ""), "", Quarantined, alarmed("ignores Delete")},
+	{Probing, "LivenessOK: the peer ignores us", probing, nil, after(ike.OK, ""), "", Idle, alarmed("ignores Delete")},
 	{Probing, "LivenessTimeout", func(r *rig) { probing(r); r.wait(37 * time.Second); again(r) }, nil, after(ike.TimedOut, ""), "Initiate", Reauth, nil},
-	{Quarantined, "an hour", func(r *rig) { probing(r); r.end(r.flight, ike.OK, 1, "") }, nil, func(r *rig) []Action {
+	{Idle, "an hour of quarantine is over", func(r *rig) { probing(r); r.end(r.flight, ike.OK, 1, "") }, nil, func(r *rig) []Action {
 		r.want(r.wait(59 * time.Minute))
 		r.want(again(r))
 		r.wait(time.Minute)
@@ -195,7 +195,16 @@ var lines = []line{
 
 	{Deleting, "NewIKE with INITIAL_CONTACT", flying(0x4000, true), nil, begunAnew, "", Healing, ordersEndUnheard},
 	{Reauth, "NewIKE with INITIAL_CONTACT", flying(0, false), nil, begunAnew, "", Healing, ordersEndUnheard},
-	{Quarantined, "NewIKE with INITIAL_CONTACT", func(r *rig) { probing(r); r.end(r.flight, ike.OK, 1, "") }, nil, begunAnew, "", Healing, nil},
+	{Idle, "a quarantined key, NewIKE with INITIAL_CONTACT", quarantinedKey, nil, begunAnew, "", Healing, nothingKept},
+	{Idle, "a quarantined key, NewIKE without INITIAL_CONTACT", quarantinedKey, nil, func(r *rig) []Action {
+		r.notice(ike.Notice{Kind: ike.IKEUp, IKE: 12})
+		return again(r)
+	}, "Delete " + x, Deleting, nothingKept},
+	{Idle, "a quarantined key, Operator(clear)", quarantinedKey, nil, func(r *rig) []Action {
+		r.wait(defaultGap)
+		again(r)
+		return r.step(Operator{sa.NoOwner})
+	}, "Delete " + x, Deleting, nothingKept},
 	{Idle, "NewIKE with INITIAL_CONTACT", nil, nil, begunAnew, "", Healing, nil},
 	{Deleting, "NewIKE without INITIAL_CONTACT: we go on", flying(0x4000, true), nil,
 		func(r *rig) []Action { return r.notice(ike.Notice{Kind: ike.IKEUp, IKE: 12}) }, "", Deleting, nil},
@@ -210,6 +219,20 @@ func probing(r *rig) {
 	r.end(again(r), ike.OK, 1, "")
 	r.wait(2 * time.Second)
 	r.flight = again(r)
+}
+
+func quarantinedKey(r *rig) {
+	probing(r)
+	r.end(r.flight, ike.OK, 1, "")
+	r.wait(defaultGap)
+	r.want(again(r))
+}
+
+func nothingKept(r *rig) string {
+	if s := r.e.Standings()[0]; s.Kept != 0 || !r.incident().Quarantined.IsZero() {
+		return "the quarantine goes on"
+	}
+	return ""
 }
 
 func backingOff(r *rig) { flying(0, false)(r); r.end(r.flight, ike.TimedOut, 0, "") }

@@ -98,8 +98,10 @@ func (e *Engine) ikeUp(o *owner, n ike.Notice) {
 		e.yield(o)
 		return
 	}
-	if o.state == Backoff || o.state == Quarantined {
-		o.rung, o.alarm = 0, false
+	if o.state == Backoff || len(o.kept) > 0 {
+		e.pardon(o, "the peer has authenticated")
+	}
+	if o.state == Backoff {
 		o.to(Idle, e.now, time.Time{}, "the peer has authenticated")
 	}
 }
@@ -113,7 +115,8 @@ func (e *Engine) yield(o *owner) {
 		o.quiet.stage = untried
 		e.noteAll(o.flight.incs, "own actions cancelled", why)
 	}
-	o.rung, o.alarm, o.retry = 0, false, time.Time{}
+	o.retry = time.Time{}
+	e.pardon(o, why)
 	o.to(Healing, e.now, e.now.Add(cleanFor), why)
 }
 

@@ -153,7 +153,7 @@ func (e *Engine) succeeded(o *owner, was State) {
 			e.close(o, i, Passed, "the SPI is in use again: nothing was sent")
 			continue
 		}
-		i.acked = e.now
+		i.acked, i.rung = e.now, max(fl.rung+1, 0)
 		i.deleteOK = i.deleteOK || was == Deleting || was == Recreating && fl.rung == 0
 		i.note(e.now, "acknowledged", "IKE: the peer answered")
 		lost = lost || i.Class.certain()
@@ -161,7 +161,10 @@ func (e *Engine) succeeded(o *owner, was State) {
 	e.revision++
 	switch {
 	case was == Probing:
-		e.quarantine(o, "the peer's IKE SA is alive, and it ignores Delete")
+		const why = "the peer's IKE SA is alive, and it ignores Delete"
+		e.quarantine(o, fl.incs, why)
+		o.to(Idle, e.now, time.Time{}, why)
+		e.retry(o)
 		return
 	case was == Reauth:
 		o.ups = max(o.ups, 1)
@@ -173,10 +176,16 @@ func (e *Engine) succeeded(o *owner, was State) {
 		return
 	}
 	o.to(Healing, e.now, e.now.Add(cleanFor), "acknowledged")
-	if len(o.todo(e.now)) > 0 { // other keys came meanwhile
-		o.retry = o.budget.gapEnd(e.set.Gap)
-		if g := e.now.Add(o.g()); g.After(o.retry) {
-			o.retry = g
-		}
+	e.retry(o)
+}
+
+// retry comes back to the keys that came while another reaction was under way.
+func (e *Engine) retry(o *owner) {
+	if len(o.todo(e.now)) == 0 {
+		return
+	}
+	o.retry = o.budget.gapEnd(e.set.Gap)
+	if g := e.now.Add(o.g()); g.After(o.retry) {
+		o.retry = g
 	}
 }

@@ -21,10 +21,9 @@ const (
 	Reauth
 	Healing // called Healed in protocol.md §2.6: the reaction ended well, ten seconds of observation
 	Backoff
-	Quarantined
 )
 
-var stateNames = [...]string{"Idle", "Watching", "Deleting", "Probing", "Recreating", "Reauth", "Healed", "Backoff", "Quarantined"}
+var stateNames = [...]string{"Idle", "Watching", "Deleting", "Probing", "Recreating", "Reauth", "Healed", "Backoff"}
 
 func (s State) String() string {
 	if int(s) < len(stateNames) {
@@ -95,7 +94,7 @@ type owner struct {
 	quiet  quiet
 	open   []*incident
 	flight *flight
-	rung   int // next one over a live IKE SA
+	kept   []kept // in quarantine, the first to leave it first
 	budget budget
 	alarm  bool // the operator was told that nothing helps
 

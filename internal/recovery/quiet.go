@@ -67,7 +67,7 @@ func (e *Engine) silent(o *owner, n ike.Notice) {
 	switch {
 	case o.quiet.stage == rekeyed && n.In != i.Key.SPI && e.now.Sub(c.at) >= quietConfirm:
 		e.byNature(o, "we send on "+n.Out.String()+", and nothing comes back, although the peer answers IKE and a fresh child SA changed nothing")
-	case o.quiet.stage != untried, o.state.flying(), o.state == Backoff, o.state == Quarantined, busy, o.ups == 0:
+	case o.quiet.stage != untried, o.state.flying(), o.state == Backoff, busy, o.ups == 0:
 	case o.budget.gapEnd(e.set.Gap).After(e.now):
 	case i.Class == ReplayStuck:
 		e.embark(o, i)
@@ -128,13 +128,9 @@ func ofSilence(n ike.Notice, c child) (class Class, cause string, facts []string
 	return OneWay, UnknownCause, facts
 }
 
-// embark begins a flight for a silence. What rung other evidence had reached stays.
+// embark begins a flight for a silence.
 func (e *Engine) embark(o *owner, i *incident) {
-	rung := -1
-	if o.flight != nil {
-		rung = o.flight.rung
-	}
-	o.flight = &flight{refs: map[uint64]ike.Command{}, incs: []*incident{i}, rung: rung, moot: map[sa.SPI]bool{}, quiet: true}
+	o.flight = &flight{refs: map[uint64]ike.Command{}, incs: []*incident{i}, rung: -1, moot: map[sa.SPI]bool{}, quiet: true}
 	o.budget.last, o.retry = e.now, time.Time{}
 	i.started = true
 }

@@ -68,8 +68,6 @@ func stateText(s recovery.State) string {
 		return "watches for ten seconds that it holds"
 	case recovery.Backoff:
 		return "pauses before the next try"
-	case recovery.Quarantined:
-		return "has no further step: a person is needed"
 	}
 	return "not described"
 }

@@ -32,6 +32,7 @@ type Incident struct {
 	Last         time.Time  `json:"last"`
 	TrafficBack  time.Time  `json:"traffic_back,omitzero"`
 	Closed       time.Time  `json:"closed,omitzero"`
+	Quarantined  time.Time  `json:"quarantined_until,omitzero"`
 	Healer       string     `json:"healer,omitempty"`
 	HealMS       *int64     `json:"heal_ms,omitempty"`
 	RoundTrips   int        `json:"round_trips"`
@@ -60,7 +61,7 @@ func NewIncident(i recovery.Incident) *Incident {
 	v := &Incident{ID: i.ID, Result: i.Result.String(), Tunnel: i.Peer, Peer: i.Remote, Source: i.Key.Src, Destination: i.Key.Dst,
 		SPI: SPI(i.Key.SPI), Encap: i.Encap.String(), ClassCode: i.Class.Code(), Class: i.Class.String(), ClassMeaning: classText(i.Class),
 		Verdict: i.Verdict.String(), Revised: i.Revised, Cause: i.Cause, CauseMeaning: causeText(i.Cause), Why: []string{},
-		First: i.First, Last: i.Last, TrafficBack: i.Delivered, Closed: i.Closed, Healer: string(i.Healer), RoundTrips: i.RoundTrips,
+		First: i.First, Last: i.Last, TrafficBack: i.Delivered, Closed: i.Closed, Quarantined: i.Quarantined, Healer: string(i.Healer), RoundTrips: i.RoundTrips,
 		Lost: i.Lost, ByLifetime: i.ByLifetime, ByDPD: i.ByDPD, Timeline: []Moment{}, Omitted: i.Omitted,
 		unaided: i.Unaided(), open: i.Closed.IsZero(), healed: i.Result == recovery.WasHealed,
 		silent: i.Class == recovery.OneWay || i.Class == recovery.ReplayStuck}
@@ -137,6 +138,9 @@ func (v *Incident) facts(p *page) {
 	}
 	if !v.open {
 		row("Closed", "%s", fullStamp(v.Closed))
+	}
+	if !v.Quarantined.IsZero() {
+		row("Quarantined", "until %s", fullStamp(v.Quarantined))
 	}
 	row("Packets lost", "%d", v.Lost)
 	row("Class", "%s %s: %s", v.ClassCode, v.Class, v.ClassMeaning)

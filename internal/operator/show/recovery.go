@@ -48,6 +48,7 @@ type RecoveryTunnel struct {
 	Why      string     `json:"why,omitempty"`
 	Rung     int        `json:"rung"`
 	Open     int        `json:"open"`
+	Kept     int        `json:"keys_quarantined"`
 	Healed24 int        `json:"healed_24h"`
 	Trend    string     `json:"causes_24h,omitempty"`
 	LastHeal int64      `json:"last_heal_ms"` // of Healed24; 0 if that is 0
@@ -112,7 +113,7 @@ func NewRecovery(s *Snapshot, r *RecoverySource, detail bool) *Recovery {
 
 func newRecoveryTunnel(s *Snapshot, st recovery.Standing) RecoveryTunnel {
 	v := RecoveryTunnel{Tunnel: st.Peer, LineUp: s.device(st.Peer).LineUp, State: st.State.String(), Meaning: stateText(st.State), Since: st.Since,
-		Until: st.Until, Why: Clean(st.Why), Rung: st.Rung, Open: st.Open, Healed24: st.Healed24, Trend: st.Trend,
+		Until: st.Until, Why: Clean(st.Why), Rung: st.Rung, Open: st.Open, Kept: st.Kept, Healed24: st.Healed24, Trend: st.Trend,
 		LastHeal: st.LastHeal.Milliseconds(), OneWaySince: st.OneWaySince, OneWayUntil: st.OneWayUntil, Defects: []Defect{},
 		idle: st.State == recovery.Idle}
 	if p := s.peer(st.Peer); p != nil {
@@ -185,6 +186,10 @@ func (t *RecoveryTunnel) more(p *page, detail bool) {
 			p.line("    until %s", stamp(t.Until))
 		}
 	}
+	if t.Kept > 0 {
+		p.line("    %s quarantined: the peer answers and sends on; others are healed, a person is needed for %s",
+			yesNo(t.Kept == 1, "1 SPI is", count(t.Kept, "SPI")+" are"), yesNo(t.Kept == 1, "it", "them"))
+	}
 	if !t.OneWaySince.IsZero() {
 		p.line("    one-way by nature: nothing comes back since %s; looked at again at %s", stamp(t.OneWaySince), stamp(t.OneWayUntil))
 	}
@@ -210,6 +215,9 @@ func (v *Recovery) open(p *page) {
 		p.line("%6d  %-12s %s  %-22v  %8d  %-10s  %s %s", i.ID, i.Tunnel, stamp(i.First), i.SPI, i.Lost, i.Verdict, i.ClassCode, i.Class)
 		p.line("        cause %s: %s", i.Cause, i.CauseMeaning)
 		p.line("        now: %s", i.doing())
+		if !i.Quarantined.IsZero() {
+			p.line("        quarantined until %s", stamp(i.Quarantined))
+		}
 		p.line("        unaided: %s", i.unaided)
 	}
 }

@@ -18,15 +18,17 @@ Not the usual way: 0 strays came late, 1 orders were not taken, 0 inputs lost
 Tunnel       Peer             Line  Recovery     For         Open  Healed/24h  Last heal
 Tunnel3      203.0.113.20     up    Idle         00:29:00       0           2    1250 ms
     causes in 24 hours: D06 2 times
-Tunnel4      2001:db8:77::20  down  Quarantined  00:01:00       1           0          -
-    has no further step: a person is needed: it ignores Delete
-    until May  6 08:07:09.250
+Tunnel4      2001:db8:77::20  down  Backoff      00:01:00       1           0          -
+    pauses before the next try: no answer
+    until May  6 07:09:09.250
+    1 SPI is quarantined: the peer answers and sends on; others are healed, a person is needed for it
 
 Open incidents
     ID  Tunnel       First packet         SPI                         Lost  Verdict     Class
      4  Tunnel4      May  6 07:08:08.250  0x00000100(256)                2  transient   K10 LOST
         cause unknown: no fact decides between several causes
         now: nothing yet
+        quarantined until May  6 08:07:09.250
         unaided: by lifetime: not known, by DPD: not known
 
 Last healings
@@ -69,7 +71,7 @@ func TestDetailTellsEveryIncident(t *testing.T) {
 	got := text(t, NewRecovery(busy(), trouble(), true))
 	for _, want := range []string{
 		"    nothing to do\n    causes in 24 hours: D06 2 times\n",
-		"\nOpen incidents\n\nIncident 4: open\n", "  Traffic back   not yet seen\n  Packets lost   2\n", "  Now            nothing yet\n",
+		"\nOpen incidents\n\nIncident 4: open\n", "  Traffic back   not yet seen\n  Quarantined    until May  6 2026 08:07:09.250 UTC\n  Packets lost   2\n", "  Now            nothing yet\n",
 		"\nClosed incidents\n\nIncident 3: healed\n", "\nIncident 2: transient\n",
 	} {
 		if !strings.Contains(got, want) {
@@ -139,7 +141,7 @@ func TestRecoveryAsDataHasTheSameFacts(t *testing.T) {
 		t.Errorf("%v", second)
 	}
 	tunnel := v["tunnels"].([]any)[1].(map[string]any)
-	if tunnel["state"] != "Quarantined" || tunnel["peer"] != "2001:db8:77::20" || tunnel["until"] != "2026-05-06T08:07:09.25Z" || v["orders_not_taken"] != 1.0 {
+	if tunnel["state"] != "Backoff" || tunnel["keys_quarantined"] != 1.0 || tunnel["peer"] != "2001:db8:77::20" || tunnel["until"] != "2026-05-06T07:09:09.25Z" || v["orders_not_taken"] != 1.0 {
 		t.Errorf("%v", v)
 	}
 	flow := data(t, NewInvalidSPI(busy()))["flows"].([]any)[0].(map[string]any)

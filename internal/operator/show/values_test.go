@@ -64,11 +64,11 @@ func trouble() *RecoverySource {
 		Closed: first.Add(5 * time.Second), Result: recovery.WasHealed, Healer: recovery.ByPeer, Lost: 125, RoundTrips: 1, ByLifetime: first.Add(time.Hour), Omitted: 3,
 		Timeline: []recovery.Entry{{At: first, What: "first packet", Why: "K7"}, {At: first.Add(1250 * time.Millisecond), What: "refused:\nforged line", Why: "x\x1b[0m"}}}
 	open := recovery.Incident{ID: 4, Peer: "Tunnel4", Remote: west, Key: recovery.Key{Src: west, Dst: here, SPI: 0x100}, Class: recovery.Lost, Verdict: recovery.Transient,
-		Cause: recovery.UnknownCause, First: now.Add(-time.Second), Last: now, Result: recovery.Open, Lost: 2}
+		Cause: recovery.UnknownCause, First: now.Add(-time.Second), Last: now, Result: recovery.Open, Lost: 2, Quarantined: now.Add(59 * time.Minute)}
 	passed := i
 	passed.ID, passed.Result, passed.Delivered, passed.Healer, passed.Closed = 2, recovery.Passed, time.Time{}, "", first
 	return &RecoverySource{Identity: Identity{Generation: 2, Created: now.Add(-time.Hour), Fresh: true}, Incidents: []recovery.Incident{passed, i, open}, Stats: runner.Stats{Unsent: 1},
 		Standings: []recovery.Standing{
 			{Owner: 5, Peer: "Tunnel3", State: recovery.Idle, Since: now.Add(-29 * time.Minute), Healed24: 2, Trend: "D06 2 times", LastHeal: 1250 * time.Millisecond},
-			{Owner: 6, Peer: "Tunnel4", State: recovery.Quarantined, Since: now.Add(-time.Minute), Until: now.Add(59 * time.Minute), Why: "it ignores Delete", Open: 1}}}
+			{Owner: 6, Peer: "Tunnel4", State: recovery.Backoff, Since: now.Add(-time.Minute), Until: now.Add(time.Minute), Why: "no answer", Open: 1, Kept: 1}}}
 }
