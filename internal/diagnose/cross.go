@@ -79,6 +79,7 @@ var lookalikes = []struct {
 	{evidence.BadICV, "not-desync-icv", "integrity checks failed: the SA is there; look at the path, or for two SAs with one SPI (D25)"},
 	{evidence.BadSelector, "not-desync-selectors", "packets that the SA does not allow: compare the selectors of both ends (D22)"},
 	{evidence.Plain, "clear-text", "packets in the clear that should be ESP: the peer does not protect this traffic"},
+	{evidence.NotifyGot, "invalid-spi-notified", "INVALID_SPI came: the other end says that it has no SA for what was sent to it; outside of an IKE SA anybody can send that, and it proves nothing by itself"},
 	{evidence.Refused, "refused", "negotiations failed: compare the proposals, selectors and keys of both ends"},
 	{evidence.NoIKESA, "no-ike", "peers speak under IKE SAs that are gone: they have not noticed a restart here"},
 	{evidence.StrayESP, "stray-esp", "ESP without SA, of which this source tells neither SPI nor peer: no flow can be judged from it"},

@@ -20,6 +20,9 @@ import (
 // maxSPIs are followed; packets on further ones are counted.
 const maxSPIs = 100_000
 
+// Format is what a capture is called in evidence.Span.
+const Format = "capture"
+
 // Reader reads one capture.
 type Reader struct {
 	file  string
@@ -34,7 +37,7 @@ type Reader struct {
 // New makes the reader of a capture whose stamps are of the given clock.
 func New(file string, clock int, sink evidence.Sink) *Reader {
 	return &Reader{file: file, clock: clock, sink: sink, flows: map[evidence.Flow]*evidence.Traffic{}, skips: map[string]*evidence.Skip{},
-		span: evidence.Span{File: file, Format: "capture"}}
+		span: evidence.Span{File: file, Format: Format}}
 }
 
 type source interface {

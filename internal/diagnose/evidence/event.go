@@ -136,6 +136,7 @@ const (
 	NoSACounter         // a counter of packets without SA rose; Count is its value
 	Moved               // Peer's address or port changed
 	StrayESP            // a packet without SA, of which the source tells no SPI
+	ClockSet            // the device's clock was set; readers keep it to themselves
 	kinds
 )
 
@@ -149,7 +150,7 @@ var kindNames = [...]string{
 	Cleared: "cleared by an operator", Failover: "became active", NoIKESA: "IKE without an SA", Replay: "anti-replay drop",
 	BadICV: "integrity check failed", Plain: "clear text instead of ESP", BadSelector: "selectors do not fit", Refused: "negotiation failed",
 	BadSyntax: "INVALID_SYNTAX", Healed: "healed", Recovering: "recovery acts", NoSACounter: "drops without SA",
-	Moved: "peer moved", StrayESP: "ESP without SA",
+	Moved: "peer moved", StrayESP: "ESP without SA", ClockSet: "clock set",
 }
 
 func (k Kind) String() string {

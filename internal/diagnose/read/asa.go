@@ -47,6 +47,9 @@ func asaMessage(d *dressed, ev *evidence.Event) understood {
 	case "199001":
 		ev.Kind = evidence.Reload
 		return taken
+	case "771001", "771002":
+		ev.Kind = evidence.ClockSet
+		return taken
 	case "104001":
 		ev.Kind = evidence.Failover
 		return taken

@@ -8,6 +8,10 @@ type calendar struct {
 	year    int
 	last    time.Time
 	assumed bool // a year was supplied
+
+	// unset are the times of devices that do not trust their clock: IOS starts at 1 March, whatever the day, and that must
+	// not move the year of what follows.
+	unset *calendar
 }
 
 // wrap is how far a time must fall back to be one of the next year instead of a clock that was set.
@@ -20,6 +24,13 @@ func (k *calendar) at(w written) time.Time {
 	}
 	if w.uptime {
 		return Uptime(w.since)
+	}
+	if w.unset && w.year == 0 {
+		if k.unset == nil {
+			k.unset = &calendar{ref: k.ref}
+		}
+		k.assumed, w.unset = true, false
+		return k.unset.at(w)
 	}
 	loc := time.UTC
 	if w.zone != "" && w.zone != "UTC" {

@@ -76,6 +76,7 @@ var iosLines = map[string]func(text string, ev *evidence.Event) understood{
 	"EZVPN_CONNECTION_DOWN": fromPeer(evidence.ChildDown, "Server_public_addr="),
 	"RESTART":               bare(evidence.Restart),
 	"RELOAD":                bare(evidence.Reload),
+	"CLOCKUPDATE":           bare(evidence.ClockSet),
 	"SUPPRESSED":            suppressed,
 	"STATECHANGE":           becameActive,
 	"SWITCHOVER":            bare(evidence.Failover),

@@ -141,10 +141,7 @@ func (l *Log) see(line []byte) {
 // stamp turns the times of a line into the one that counts: the device's own, unless it does not trust its clock and a
 // relay gave another.
 func (l *Log) stamp(d *dressed) evidence.Stamp {
-	w, name := d.device, "device:"+d.host
-	if d.host == "" {
-		name = "file:" + l.file
-	}
+	w, name := d.device, l.clockName(d)
 	switch {
 	case d.hasRelay && (!d.hasDevice || d.device.unset || d.device.uptime):
 		return l.relayed(d.relay)
@@ -158,6 +155,32 @@ func (l *Log) stamp(d *dressed) evidence.Stamp {
 		}
 	}
 	return evidence.Stamp{At: at, Grain: w.grain, Clock: l.clock(name, at), Unset: w.unset, Relayed: d.headed && !d.hasRelay}
+}
+
+// clockName is the device's clock. Before it was set, which a device marks, it is another one: nobody knows how far it
+// jumped.
+func (l *Log) clockName(d *dressed) string {
+	name := "device:" + d.host
+	if d.host == "" {
+		name = "file:" + l.file
+	}
+	if d.device.unset {
+		name += "*"
+	}
+	return name
+}
+
+// clockSet notes that somebody set the clock of a device: times before and behind are not compared.
+func (l *Log) clockSet(d *dressed) {
+	if !d.hasDevice {
+		return
+	}
+	l.stamp(d)
+	name := l.clockName(d)
+	t := l.tick[name]
+	t.epoch++
+	t.id = l.clocks.of(name+"\x00"+l.file, t.epoch)
+	l.note("a clock was set: times before and behind are not compared")
 }
 
 // relayed is when the relay had a line, by the relay's clock.
@@ -279,6 +302,10 @@ func (l *Log) try(text string, no int) understood {
 	d := undress(text)
 	ev := evidence.Event{Quote: evidence.Quote{Source: evidence.Source{File: l.file, Line: no}}}
 	u := l.understand(&d, &ev)
+	if u == taken && ev.Kind == evidence.ClockSet {
+		l.clockSet(&d)
+		return foreign
+	}
 	if u != taken {
 		return u
 	}

@@ -127,6 +127,29 @@ func TestAClockThatFallsBackIsAnotherClock(t *testing.T) {
 	}
 }
 
+// TestAClockThatIsSetIsAnotherClock: forwards too, which no order of the lines shows.
+func TestAClockThatIsSetIsAnotherClock(t *testing.T) {
+	asa := "%ASA-4-402114: IPSEC: Received an ESP packet (SPI= 0xC0FFEE01, sequence number= 0x1F) from 198.51.100.9 to 192.0.2.2 with an invalid SPI."
+	for name, text := range map[string]string{
+		"by hand":       "Feb 20 09:00:00.004: " + invalid + "\nFeb 20 10:00:00.000: %SYS-6-CLOCKUPDATE: System clock has been updated from 09:00:00 UTC Fri Feb 20 2026 to 10:00:00 UTC Fri Feb 20 2026, configured from console by ops.\nFeb 20 10:00:00.304: " + invalid + "\n",
+		"first by NTP":  "*Feb 20 09:00:00.004: " + invalid + "\nFeb 20 10:00:00.304: " + invalid + "\n",
+		"at a firewall": "Feb 20 2026 09:00:00 fw : " + asa + "\nFeb 20 2026 10:00:00 fw : %ASA-5-771002: CLOCK: System clock set, source: NTP, before: 09:00:00.100 UTC, after: 10:00:00.000 UTC\nFeb 20 2026 10:00:00 fw : " + asa + "\n",
+	} {
+		c, span := readText(t, text)
+		if len(c.events) != 2 || c.events[0].Clock == c.events[1].Clock {
+			t.Errorf("%s: %+v, notes %q", name, c.events, span.Notes)
+		}
+	}
+}
+
+// TestTheFirstOfMarchOfAColdStartMovesNoYear: a router without a clock of its own starts at 1 March.
+func TestTheFirstOfMarchOfAColdStartMovesNoYear(t *testing.T) {
+	c, _ := readText(t, "*Mar  1 00:01:10.004: "+invalid+"\nOct 12 09:00:00.004: "+invalid+"\nJan  3 09:00:00.004: "+invalid+"\n")
+	if len(c.events) != 3 || c.events[1].At.Year() != 2025 || c.events[2].At.Year() != 2026 {
+		t.Errorf("%+v", c.events)
+	}
+}
+
 func TestAMessageOverTwoLinesIsOne(t *testing.T) {
 	head, tail, _ := strings.Cut(invalid, "destaddr")
 	got, span := readText(t, "Feb 20 11:00:00.000: "+head+"\n"+"destaddr"+tail+"\nnothing\nFeb 20 11:00:01.000: "+head+"\nFeb 20 11:00:02.000: "+invalid+"\n")

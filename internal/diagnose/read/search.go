@@ -4,7 +4,7 @@ package read
 // happens to most of a log, so the list names message numbers where a product's tag stands in every line.
 var marks = []string{
 	"%CRYPTO-", "%IPSEC-", "ISAKMP", "IPSEC(", "IPSEC-EVENT", "IKEv2:", "IKEv2-ERROR", "DELETE INFO message",
-	"%SYS-5-RE", "%SYS-6-SUPPRESSED", "%HSRP-5-STATE", "%VRRP-6-STATE", "%REDUNDANCY-", "%DMVPN-5", "%PARSER-5-CFG", "Interface Tunnel",
+	"%SYS-5-RE", "%SYS-6-SUPPRESSED", "%SYS-6-CLOCK", "-5-77100", "%HSRP-5-STATE", "%VRRP-6-STATE", "%REDUNDANCY-", "%DMVPN-5", "%PARSER-5-CFG", "Interface Tunnel",
 	"-402101", "-4-40211", "-4-40212", "-6-6023", "-5-7131", "-5-7132", "-3-7131", "-4-113019", "-5-75000", "-4-75000", "-6-1990",
 	"-5-1990", "-1-1040", "-5-11100", "-5-11101", "EV_SEND_INVALID_SPI", "Sending INVALID_SPI",
 	"charon", "CHILD_SA", "IKE_SA", "does not belong to an installed SA", "after 5 retransmits", "pluto[", "pluto:", "IPsec SA", "Child SA", "Delete SA", "liveness",

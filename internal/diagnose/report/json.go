@@ -20,6 +20,7 @@ type document struct {
 	Counters []counter `json:"counters"`
 	Configs  []config  `json:"configs"`
 	Findings []finding `json:"findings"`
+	Traffic  []carried `json:"traffic"`
 	Next     []step    `json:"next"`
 	Applet   []string  `json:"applet"`
 	Inputs   []input   `json:"inputs"`
@@ -84,6 +85,22 @@ type entry struct {
 	Why      string `json:"why"`
 }
 
+// carried is what a packet capture has of one SPI.
+type carried struct {
+	File    string  `json:"file"`
+	Line    int     `json:"line"` // number of its first packet
+	Src     string  `json:"src"`
+	Dst     string  `json:"dst"`
+	Proto   uint8   `json:"proto"`
+	SPI     string  `json:"spi"`
+	UDP     bool    `json:"udp"`
+	Packets uint64  `json:"packets"`
+	Octets  uint64  `json:"octets"`
+	First   string  `json:"first"`
+	Last    string  `json:"last"`
+	Pause   float64 `json:"longest_pause_s"`
+}
+
 type finding struct {
 	Severity string  `json:"severity"`
 	Code     string  `json:"code"`
@@ -123,7 +140,7 @@ func JSON(w io.Writer, r *diagnose.Result) error {
 }
 
 func documentOf(r *diagnose.Result) document {
-	d := document{Flows: []flow{}, Counters: []counter{}, Configs: []config{}, Findings: findings(r.Findings), Next: []step{}, Applet: append([]string{}, r.Applet...), Inputs: []input{}, Errors: []string{}}
+	d := document{Flows: []flow{}, Counters: []counter{}, Configs: []config{}, Findings: findings(r.Findings), Traffic: []carried{}, Next: []step{}, Applet: append([]string{}, r.Applet...), Inputs: []input{}, Errors: []string{}}
 	for _, j := range r.Flows {
 		d.Flows = append(d.Flows, flowOf(j))
 	}
@@ -140,6 +157,10 @@ func documentOf(r *diagnose.Result) document {
 			k.Entries = append(k.Entries, entry{e.Name, e.Type, e.Peer, e.Recovery, e.Why})
 		}
 		d.Configs = append(d.Configs, k)
+	}
+	for _, t := range r.Traffic {
+		d.Traffic = append(d.Traffic, carried{File: t.File, Line: t.Line, Src: addr(t.Src), Dst: addr(t.Dst), Proto: t.Proto, SPI: fmt.Sprintf("0x%08X", t.SPI), UDP: t.UDP,
+			Packets: t.Packets, Octets: t.Octets, First: instant(t.First), Last: instant(t.Last), Pause: t.Longest.Seconds()})
 	}
 	for _, s := range r.Steps {
 		d.Next = append(d.Next, step{s.At, s.Command, s.Why})

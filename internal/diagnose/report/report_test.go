@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"lockstep/internal/diagnose"
+	"lockstep/internal/diagnose/capture"
 	"lockstep/internal/diagnose/evidence"
 	"lockstep/internal/diagnose/report"
 	"lockstep/internal/diagnose/verdict"
@@ -164,6 +165,30 @@ func TestNothingSteersTheTerminal(t *testing.T) {
 	}
 	if i := strings.IndexAny(b.String(), "\x1b\x07\u202e"); i >= 0 {
 		t.Errorf("%q", b.String()[max(0, i-60):min(b.Len(), i+60)])
+	}
+}
+
+// TestACaptureAloneGivesNoVerdict: that no packet is called invalid must not read as if none were.
+func TestACaptureAloneGivesNoVerdict(t *testing.T) {
+	r := &diagnose.Result{Covers: 3, Spans: []evidence.Span{{File: "t.pcap", Format: capture.Format, Lines: 3}},
+		Traffic: []evidence.Traffic{{Source: evidence.Source{File: "t.pcap", Line: 1}, Packets: 3, Longest: 22 * time.Second,
+			Flow: evidence.Flow{Src: netip.MustParseAddr("198.51.100.9"), Dst: netip.MustParseAddr("192.0.2.2"), Proto: 50, SPI: 0xC0FFEE01}}}}
+	if got := report.Summary(r); !strings.HasPrefix(got, "3 packets read.") || !strings.Contains(got, "no verdict") {
+		t.Errorf("%q", got)
+	}
+	var b bytes.Buffer
+	if err := report.JSON(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Traffic []struct {
+			SPI     string
+			Packets int
+			Pause   float64 `json:"longest_pause_s"`
+		}
+	}
+	if err := json.Unmarshal(b.Bytes(), &doc); err != nil || len(doc.Traffic) != 1 || doc.Traffic[0].SPI != "0xC0FFEE01" || doc.Traffic[0].Packets != 3 || doc.Traffic[0].Pause != 22 {
+		t.Errorf("%v %+v", err, doc)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"lockstep/internal/diagnose"
 	"lockstep/internal/diagnose/advise"
+	"lockstep/internal/diagnose/capture"
 	"lockstep/internal/diagnose/evidence"
 	"lockstep/internal/diagnose/read"
 	"lockstep/internal/diagnose/verdict"
@@ -52,6 +53,8 @@ func Summary(r *diagnose.Result) string {
 	switch {
 	case len(r.Spans) == 0 && len(r.Bad) > 0:
 		return "Nothing could be read."
+	case len(r.Flows) == 0 && onlyPackets(r):
+		return fmt.Sprintf("%s read. Whether a receiver has the SA is in no packet, so there is no verdict; what they carry is below.", plural(r.Covers, "packet"))
 	case len(r.Flows) == 0 && len(r.Counters)+len(r.Configs)+len(r.Findings) > 0:
 		return "No line tells of a packet with an invalid SPI; what the captures and configurations say is below."
 	case len(r.Flows) == 0:
@@ -251,6 +254,16 @@ func traffic(b *strings.Builder, r *diagnose.Result) {
 		fmt.Fprintf(b, "  %v -> %v  SPI 0x%08X%s  %s\n", t.Src, t.Dst, t.SPI, udp, packets(t.Packets))
 		fmt.Fprintf(b, "      %s to %s, longest pause %s\n", t.First.Format("15:04:05.000"), t.Last.Format("15:04:05.000"), t.Longest.Round(time.Millisecond))
 	}
+}
+
+// onlyPackets reports that nothing but packet captures was read.
+func onlyPackets(r *diagnose.Result) bool {
+	for _, s := range r.Spans {
+		if s.Format != capture.Format {
+			return false
+		}
+	}
+	return len(r.Spans) > 0
 }
 
 func configs(b *strings.Builder, r *diagnose.Result) {

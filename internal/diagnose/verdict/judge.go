@@ -3,6 +3,7 @@ package verdict
 import (
 	"cmp"
 	"fmt"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"time"
@@ -87,6 +88,7 @@ func (t *Tracker) judge(f *track, k Known, now time.Time) Judged {
 		return j
 	}
 	weigh(&j, s)
+	swapped(&j, s)
 	corroborate(&j, s, k)
 	t.end(&j, s, now)
 	causes(&j, s, k)
@@ -179,6 +181,21 @@ func corroborate(j *Judged, s scene, k Known) {
 		j.quote(s.f.noIKE)
 	}
 	unaided(j, k)
+}
+
+// swapped notices that the number is one of the device's own SPIs with its octets the other way round, as some releases of
+// ASA print it (CSCvx23833). It is told, and decides nothing.
+func swapped(j *Judged, s scene) {
+	if s.f.platform != evidence.ASA {
+		return
+	}
+	for _, e := range s.c.bySPI[bits.ReverseBytes32(j.SPI)] {
+		if since, ok := s.since(e); ok && since > 0 && e.Device == s.f.device && owned(e.Kind) && e.SPI != j.SPI {
+			j.say("0x%08X read the other way round is 0x%08X, an SPI of %s itself: some releases of ASA print it so", j.SPI, e.SPI, s.f.device)
+			j.quote(e.Quote)
+			return
+		}
+	}
 }
 
 // owned reports that the device says by such an event that it had the SPI. A Delete says it not: IOS sends one for every

@@ -146,6 +146,19 @@ func TestStampsOfHoursHideWhatIsBetween(t *testing.T) {
 	}
 }
 
+func TestAnSPIWithItsOctetsTurnedIsTold(t *testing.T) {
+	made := evidence.Event{Stamp: evidence.Stamp{At: noon.Add(-time.Minute), Clock: 1}, Kind: evidence.Installed, Device: "hub", Flow: evidence.Flow{SPI: 0xA1B2C3D4}, Quote: evidence.Quote{Source: evidence.Source{File: "log", Line: 1}, Text: "made"}}
+	e := seen(0xD4C3B2A1, 0, 0, 0)
+	e.Platform = evidence.ASA
+	if j := judged(t, Known{}, made, e); !strings.Contains(strings.Join(j.Why, " "), "0xA1B2C3D4") || j.Cause != UnknownCause {
+		t.Errorf("%s, %q", j.Cause, j.Why)
+	}
+	e.Platform = evidence.IOS
+	if j := judged(t, Known{}, made, e); strings.Contains(strings.Join(j.Why, " "), "0xA1B2C3D4") {
+		t.Errorf("IOS: %q", j.Why)
+	}
+}
+
 // TestTwoCausesOfEqualForceAreNone: a guess would be right half the time.
 func TestTwoCausesOfEqualForceAreNone(t *testing.T) {
 	sent := evidence.Event{Stamp: evidence.Stamp{At: noon.Add(-time.Second), Clock: 1}, Kind: evidence.DeleteSent, Device: "hub", Flow: evidence.Flow{SPI: 0x5000}, Quote: evidence.Quote{Source: evidence.Source{File: "log", Line: 1}, Text: "delete"}}
