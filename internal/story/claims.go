@@ -220,7 +220,7 @@ func parseMissing(p *parser, w *words) judgement {
 			return fails("%s and %s have no traffic", from, to)
 		}
 		v := f.view()
-		value := fmt.Sprintf("%d of %d", v.missing(), len(v.sent))
+		value := fmt.Sprintf("%d of %d%s", v.missing(), len(v.sent), v.gone())
 		if v.missing() != n || v.twice > 0 {
 			return fails("%s, %d came out twice", value, v.twice)
 		}
