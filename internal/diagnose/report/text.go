@@ -62,7 +62,7 @@ func Summary(r *diagnose.Result) string {
 	case n[verdict.Persistent] == 0 && n[verdict.Transient] == 0:
 		return fmt.Sprintf("Nothing of yours is out of step: %s.", plural(n[verdict.Stranger], "stranger"))
 	case n[verdict.Persistent] == 0 && open > 0:
-		return fmt.Sprintf("Nothing is shown to be out of step: %s, %d of which may be a black hole whose repeats are not here%s.", plural(n[verdict.Transient], "transient"), open, also(n[verdict.Stranger]))
+		return fmt.Sprintf("Nothing is shown to be out of step: %s, of which %d may be the beginning of a black hole%s.", plural(n[verdict.Transient], "transient"), open, also(n[verdict.Stranger]))
 	case n[verdict.Persistent] == 0:
 		return fmt.Sprintf("Nothing is out of step: %s%s.", plural(n[verdict.Transient], "transient"), also(n[verdict.Stranger]))
 	}

@@ -159,6 +159,20 @@ func TestAnSPIWithItsOctetsTurnedIsTold(t *testing.T) {
 	}
 }
 
+// TestALogThatIsGivenTwiceCountsOnce: of two relays each has the whole day.
+func TestALogThatIsGivenTwiceCountsOnce(t *testing.T) {
+	tr := New(0)
+	for range 2 {
+		for i := range 100 {
+			tr.Event(seen(0x5000, time.Duration(i)*time.Minute, time.Millisecond, time.Minute))
+		}
+	}
+	j := tr.Judge(Known{}, time.Time{})[0]
+	if j.Count != 100 || j.Least != 100 || tr.Duplicates != 100 {
+		t.Errorf("%d lines, at least %d packets, %d duplicates", j.Count, j.Least, tr.Duplicates)
+	}
+}
+
 // TestTwoCausesOfEqualForceAreNone: a guess would be right half the time.
 func TestTwoCausesOfEqualForceAreNone(t *testing.T) {
 	sent := evidence.Event{Stamp: evidence.Stamp{At: noon.Add(-time.Second), Clock: 1}, Kind: evidence.DeleteSent, Device: "hub", Flow: evidence.Flow{SPI: 0x5000}, Quote: evidence.Quote{Source: evidence.Source{File: "log", Line: 1}, Text: "delete"}}

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -9,6 +10,9 @@ import (
 
 // MaxFlows is how many flows are followed; beyond it the least telling ones are forgotten, and counted.
 const MaxFlows = 100_000
+
+// maxStamps bounds the stamps that are remembered to tell lines that two files have from repeats, about 40 octets each.
+const maxStamps = 200_000
 
 // maxText bounds the quoted text that is kept; beyond it a quote is its place alone.
 const maxText = 12 << 20
@@ -25,6 +29,7 @@ type Tracker struct {
 	scans   scans
 	starts  map[string][]time.Time // by device: when its flows began, sorted; made by Judge
 	text    int
+	stamps  int // remembered in track.older
 	order   int
 
 	Evicted    uint64 // flows
@@ -73,6 +78,7 @@ type track struct {
 	clocks    int            // that could not be compared
 	doubtful  int            // lines nearer to another than the device prints them, by the times of relays
 	recent    [4]int64       // stamps
+	older     map[int64]bool // stamps before those, while Tracker.stamps has room
 	noIKE     evidence.Quote // the device had no IKE SA to send a Delete over
 	firstSeen int            // order of arrival
 }
@@ -128,6 +134,13 @@ func (t *Tracker) sight(e evidence.Event) {
 	if len(t.latest) < maxDevices {
 		t.latest[e.Device] = f
 	}
+	if old := f.recent[(f.lines+1)%uint64(len(f.recent))]; e.Limit > 0 && f.lines >= uint64(len(f.recent)) && t.stamps < maxStamps && !f.older[old] {
+		if f.older == nil {
+			f.older = map[int64]bool{}
+		}
+		f.older[old] = true
+		t.stamps++
+	}
 	f.take(e, t.keep(e.Quote, f.lines == 0))
 }
 
@@ -159,6 +172,7 @@ func (t *Tracker) evict() {
 		}
 	}
 	t.text -= len(victim.first.Text) + len(victim.proof.Text)
+	t.stamps -= len(victim.older)
 	delete(t.flows, victim.flow)
 	for d, f := range t.latest {
 		if f == victim {
@@ -183,12 +197,8 @@ func (f *track) again(at time.Time) bool {
 	if at.IsZero() {
 		return false
 	}
-	for _, r := range f.recent {
-		if r == at.UnixNano() {
-			return true
-		}
-	}
-	return false
+	n := at.UnixNano()
+	return slices.Contains(f.recent[:], n) || f.older[n]
 }
 
 func (f *track) take(e evidence.Event, q evidence.Quote) {
@@ -231,7 +241,7 @@ func (f *track) measure(s sighting) {
 		f.anchor = s.Stamp
 		return
 	}
-	if f.mayBeOne(s, gap) {
+	if f.lines > 1 && f.mayBeOne(s, gap) {
 		f.doubtful++
 		return
 	}
