@@ -2,11 +2,13 @@ package story
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -38,16 +40,25 @@ func load(t testing.TB, name string) *Story {
 	return s
 }
 
-// TestStoriesHold tells every story, a few at once: they sleep most of the time. Times count only where the machine was on
-// time itself.
+// atOnce is how many stories are told at once where -parallel does not say it: they sleep most of the time.
+const atOnce = 8
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(strconv.Itoa(atOnce)); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// TestStoriesHold tells every story. Times count only where the machine was on time itself.
 func TestStoriesHold(t *testing.T) {
-	const atOnce = 4
-	room := make(chan struct{}, atOnce)
+	t.Parallel()
 	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			room <- struct{}{}
-			defer func() { <-room }()
 			s := load(t, name)
 			r := tell(t, s, "")
 			switch {
@@ -67,18 +78,15 @@ func TestStoriesHold(t *testing.T) {
 // TestEveryTwinFailsOnTheClaimsThatItBreaks: a story that cannot fail is a defect, and so is one that fails for another
 // reason than it says.
 func TestEveryTwinFailsOnTheClaimsThatItBreaks(t *testing.T) {
-	const atOnce = 5 // they sleep most of the time
-	room := make(chan struct{}, atOnce)
-	var all sync.WaitGroup
+	t.Parallel()
 	for _, name := range Names() {
 		s := load(t, name)
 		if len(s.Twins) == 0 {
 			t.Errorf("%s has no sabotage twin", name)
 		}
 		for _, twin := range s.Twins {
-			all.Go(func() {
-				room <- struct{}{}
-				defer func() { <-room }()
+			t.Run(name+"/"+twin.Name, func(t *testing.T) {
+				t.Parallel()
 				r := tell(t, s, twin.Name)
 				if r.OK {
 					t.Errorf("%s -sabotage %s: every claim holds", name, twin.Name)
@@ -91,7 +99,6 @@ func TestEveryTwinFailsOnTheClaimsThatItBreaks(t *testing.T) {
 			})
 		}
 	}
-	all.Wait()
 }
 
 // broken says that the claim fails, and on more than a time that a busy machine would explain.
@@ -223,7 +230,7 @@ func goroutines(atMost int) int {
 
 func TestNothingIsLeftOfAStory(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	const script = "start a\nstart b\nawait agree a b\ntraffic a b 100\nwait 50ms\ncrash b\nrestart b\nwait 1m\nclaim clear"
+	const script = "start a\nstart b\nawait agree a b\ntraffic a b 100\nwait 50ms\ncrash b\nrestart b --frozen\nwait 1m\nclaim clear"
 	before := runtime.NumGoroutine()
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := Run(ctx, scripted(t, script), Options{Tell: func(m Moment) {
