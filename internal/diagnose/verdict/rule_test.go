@@ -159,6 +159,17 @@ func TestAnSPIWithItsOctetsTurnedIsTold(t *testing.T) {
 	}
 }
 
+// TestACountOfRepeatsIsOfTheLineBeforeIt: minutes later it may be any flow's.
+func TestACountOfRepeatsIsOfTheLineBeforeIt(t *testing.T) {
+	for gap, least := range map[time.Duration]uint64{0: 42, time.Minute: 1} {
+		more := seen(0, gap, 0, 0)
+		more.Kind, more.Count = evidence.Suppressed, 41
+		if j := judged(t, Known{}, seen(0x5000, 0, 0, time.Minute), more); j.Least != least {
+			t.Errorf("%v behind the line: at least %d packets, want %d", gap, j.Least, least)
+		}
+	}
+}
+
 // TestALogThatIsGivenTwiceCountsOnce: of two relays each has the whole day.
 func TestALogThatIsGivenTwiceCountsOnce(t *testing.T) {
 	tr := New(0)

@@ -96,7 +96,9 @@ func (t *Tracker) Event(e evidence.Event) {
 	case e.Kind.Sighting():
 		t.sight(e)
 	case e.Kind == evidence.Suppressed:
-		if f := t.latest[e.Device]; f != nil {
+		// Lockstep prints it right behind the line of its flow, with the same time, and names no flow: one that stands
+		// elsewhere is nobody's.
+		if f := t.latest[e.Device]; f != nil && f.last.Clock == e.Clock && e.At.Sub(f.last.At).Abs() < time.Second {
 			f.hidden += e.Count
 		}
 	default:
