@@ -214,11 +214,12 @@ func claimLost(_ context.Context, st *stage, m *measured) evaluation {
 
 func parseMissing(p *parser, w *words) judgement {
 	from, to, n := p.partnered(w), p.partnered(w), w.count("how many packets", 0, 1_000_000)
-	return func(_ context.Context, st *stage) evaluation {
+	return func(ctx context.Context, st *stage) evaluation {
 		f := st.flow(st.sites[from], st.sites[to])
 		if f == nil {
 			return fails("%s and %s have no traffic", from, to)
 		}
+		st.settles(ctx, func() bool { v := f.view(); return v.missing() <= n })
 		v := f.view()
 		value := fmt.Sprintf("%d of %d%s", v.missing(), len(v.sent), v.gone())
 		if v.missing() != n || v.twice > 0 {

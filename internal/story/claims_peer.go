@@ -15,12 +15,16 @@ import (
 
 func parseFlows(p *parser, w *words) judgement {
 	from, to := p.partnered(w), p.partnered(w)
-	return func(_ context.Context, st *stage) evaluation {
+	return func(ctx context.Context, st *stage) evaluation {
 		f := st.flow(st.sites[from], st.sites[to])
 		if f == nil {
 			return fails("%s and %s have no traffic", from, to)
 		}
-		v := f.view().sentBefore(time.Now().Add(-underWay))
+		var v flowView
+		st.settles(ctx, func() bool {
+			v = f.view().sentBefore(time.Now().Add(-underWay))
+			return v.lastArrived() >= settledPackets
+		})
 		value := fmt.Sprintf("the last %d of %d packets came out at %s without a gap", v.lastArrived(), len(v.sent), to)
 		if v.lastArrived() < settledPackets {
 			return fails("%s", value)
@@ -31,6 +35,14 @@ func parseFlows(p *parser, w *words) judgement {
 
 // underWay is how young a packet may be that has not arrived: traffic may go on while it is looked at.
 const underWay = 300 * time.Millisecond
+
+// arriveBy is how long a claim about packets waits for the last of them: a machine with other work may stand still.
+const arriveBy = time.Second
+
+// settles waits for something, at most so long.
+func (st *stage) settles(ctx context.Context, holds func() bool) {
+	_ = st.until(ctx, arriveBy, "", holds)
+}
 
 // sentBefore leaves out what was sent later.
 func (v flowView) sentBefore(t time.Time) flowView {

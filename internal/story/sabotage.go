@@ -16,8 +16,9 @@ import (
 	"lockstep/internal/wire/isakmp"
 )
 
-// sabotage is something broken on purpose, from the restart after a crash on, or from the start where nothing crashes. Those of the gateway show that a story
-// notices a wrong gateway; those of its surroundings, that each claim looks where it says it does.
+// sabotage is something broken on purpose, from the restart after a crash on, or from the start where nothing crashes.
+// Those of the gateway show that a story notices a wrong gateway; those of its surroundings, that each claim looks where it
+// says it does.
 type sabotage struct {
 	help     string
 	options  func(ctx context.Context, o *gateway.Options)
