@@ -139,7 +139,7 @@ func (r *run) bugFindings() {
 		for _, b := range f.Bugs {
 			if !seen[b.ID] {
 				seen[b.ID] = true
-				r.res.Findings = append(r.res.Findings, advise.Finding{Severity: "warning", Code: b.ID, Text: "fits a known bug: " + b.Title + "; " + b.Why, Quotes: b.Quotes})
+				r.res.Findings = append(r.res.Findings, advise.Finding{Severity: "warning", Code: b.ID, Text: "fits the known bug " + b.ID + ": " + b.Title + "; " + b.Why, Quotes: b.Quotes})
 			}
 		}
 	}

@@ -166,3 +166,35 @@ func TestTenThousandTunnelsAreComparedInTime(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 }
+
+// TestWhatADifferenceOfPFSDoesDependsOnTheVersion: only IKEv2 makes its first IPsec SA without PFS.
+func TestWhatADifferenceOfPFSDoesDependsOnTheVersion(t *testing.T) {
+	end := func(own, peer, pfs, ike string) *Config {
+		return Read(own, "crypto ipsec profile P\n"+pfs+ike+" set transform-set T\ninterface Tunnel1\n tunnel mode ipsec ipv4\n tunnel source "+own+"\n tunnel destination "+peer+"\n tunnel protection ipsec profile P\n")
+	}
+	for ike, want := range map[string]string{"": "the tunnel may come up from one side only", " set ikev2-profile I\n": "the first rekey fails"} {
+		got := ""
+		for _, f := range Compare(end("192.0.2.2", "203.0.113.5", " set pfs group19\n", ike), end("203.0.113.5", "192.0.2.2", "", ike)) {
+			if f.Code == "pfs-differs" {
+				got = f.Text
+			}
+		}
+		if !strings.HasSuffix(got, want) {
+			t.Errorf("%q: %q", ike, got)
+		}
+	}
+}
+
+// TestKeysAreNotQuoted: whichever line a finding may quote one day.
+func TestKeysAreNotQuoted(t *testing.T) {
+	for _, text := range []string{
+		"crypto isakmp key 6 HUSH address 192.0.2.1", "pre-shared-key local HUSH", "pre-shared-key address 192.0.2.1 key HUSH", "group G key HUSH",
+		"username u password 7 HUSH", "ip nhrp authentication HUSH", "authentication remote pre-share key HUSH", "enable secret 9 HUSH",
+		"set session-key inbound esp 1000 cipher HUSH authenticator HUSH", "set session-key outbound ah 1000 HUSH", "snmp-server community HUSH RO",
+		"ikev1 pre-shared-key HUSH", "key-string HUSH", "ip ospf message-digest-key 1 md5 HUSH", "standby 1 authentication md5 key-string HUSH",
+	} {
+		if q := parse(text)[0].quote("f"); strings.Contains(q.Text, "HUSH") {
+			t.Errorf("%s", q.Text)
+		}
+	}
+}

@@ -131,7 +131,12 @@ func differences(a *Config, ea Entry, b *Config, eb Entry) []Finding {
 		out = append(out, Finding{"warning", "volume-differs", pair + fmt.Sprintf(": lifetimes of %s and %s", volume(ea.Life.kb), volume(eb.Life.kb)), []evidence.Quote{ea.lifeQuote, eb.lifeQuote}})
 	}
 	if ea.PFS != eb.PFS {
-		add("warning", "pfs-differs", "PFS %s and %s: the tunnel comes up over IKEv2, and the first rekey fails", none(ea.PFS), none(eb.PFS))
+		// The first IPsec SA of IKEv2 has no exchange of its own (RFC 7296 §1.2); every quick mode of IKEv1 has.
+		outcome := "the end that demands it refuses what the other proposes: the tunnel may come up from one side only"
+		if ea.IKEv2 && eb.IKEv2 {
+			outcome = "the tunnel comes up, and the first rekey fails"
+		}
+		add("warning", "pfs-differs", "PFS %s and %s: %s", none(ea.PFS), none(eb.PFS), outcome)
 	}
 	if ea.IKEv2 != eb.IKEv2 {
 		add("error", "ike-version-differs", "IKEv%d and IKEv%d", version(ea), version(eb))

@@ -103,7 +103,7 @@ func (l *line) find(words ...string) *line {
 }
 
 // secrets are words behind which a key stands.
-var secrets = []string{"key", "pre-shared-key", "secret", "password", "authentication"}
+var secrets = []string{"key", "pre-shared-key", "secret", "password", "authentication", "session-key", "cipher", "authenticator", "community", "key-string", "md5", "passphrase", "auth", "priv"}
 
 // quote shows a line without what must not be shown.
 func (l *line) quote(file string) evidence.Quote {

@@ -192,6 +192,16 @@ func TestACaptureAloneGivesNoVerdict(t *testing.T) {
 	}
 }
 
+func TestTheReportNamesTheKnownBug(t *testing.T) {
+	var b bytes.Buffer
+	if err := report.Text(&b, results(t)["early-0xff.txtar"]); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "CSCvp16730") {
+		t.Error(b.String())
+	}
+}
+
 func TestEveryPageOfTheCorpusRenders(t *testing.T) {
 	for name, r := range results(t) {
 		var b bytes.Buffer
