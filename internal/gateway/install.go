@@ -81,6 +81,9 @@ func (i *installer) note(c sa.Child, h sa.Half) {
 // Remove implements engine.Installer.
 func (i *installer) Remove(in, out sa.SPI, o sa.Owner, h sa.Half, why sa.TombReason, now time.Time) {
 	i.Installer.Remove(in, out, o, h, why, now)
+	if h&sa.OutboundHalf != 0 {
+		i.g.lines.changed() // before anything is heard of the child: while its Delete is out, only that half is gone
+	}
 	if h&sa.InboundHalf == 0 {
 		return
 	}

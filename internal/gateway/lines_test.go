@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"lockstep/internal/sa"
 )
 
 func TestALineFollowsItsChildren(t *testing.T) {
@@ -124,6 +126,27 @@ func TestAHostThatChangesAllTheTimeIsLookedAtNowAndThen(t *testing.T) {
 		synctest.Wait()
 		if !w.up(0) {
 			t.Error("a child waits for the next look")
+		}
+	})
+}
+
+func TestALineGoesDownWithTheLastSAToSendOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, w := onFake(t, 0)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go g.lines.run(ctx)
+		giveChild(t, g, 0, 1000)
+		g.lines.changed()
+		synctest.Wait()
+		if !w.up(0) {
+			t.Fatal("the line is down")
+		}
+		// The Delete of its IKE SA waits for an answer, and nothing is told of the child until then.
+		g.installer.Remove(1000, 1001, g.running.Load().owner[0], sa.OutboundHalf, sa.TombShutdown, g.now())
+		synctest.Wait()
+		if w.up(0) {
+			t.Error("the line is up, and there is nothing to send on")
 		}
 	})
 }

@@ -71,6 +71,7 @@ func TestKeyLinesAreThoseOfWireshark(t *testing.T) {
 
 func TestAnEndpointBelongsToItsLastChildsOwner(t *testing.T) {
 	g := &Gateway{}
+	g.lines = newLines(g)
 	g.table = sa.NewTable(sa.Options{})
 	i := newInstaller(g, g.table)
 	local, remote := netip.MustParseAddrPort("192.0.2.1:4500"), netip.MustParseAddrPort("192.0.2.2:4500")

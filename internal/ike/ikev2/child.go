@@ -200,13 +200,14 @@ func (m *machine) stillborn(c *child, err error) bool {
 	return true
 }
 
-// switchTo installs the outbound half, after which the tunnel sends on c. What is emitted meanwhile queues behind it.
+// switchTo installs the outbound half, after which the tunnel sends on c. What is emitted meanwhile queues behind it. A
+// machine that takes its leave sends on nothing any more.
 func (m *machine) switchTo(c *child, ref uint64, then func(ok bool)) {
 	c.switchAt = time.Time{}
 	if h := c.letGo(); h != nil {
 		ref, then = h.ref, h.then
 	}
-	if c.hasOut {
+	if c.hasOut || m.parting {
 		then(true)
 		return
 	}

@@ -308,12 +308,18 @@ func (m *machine) expired(c *child, why sa.TombReason) {
 	m.deleteChild(c, why, nil)
 }
 
-// closeIKE deletes the IKE SA with all children, behind what is outstanding now; what has not begun is given up.
+// closeIKE deletes the IKE SA with all children, behind what is outstanding now; what has not begun is given up. From now on
+// nothing is sent on the children, which may take a minute to go where the peer is silent; what it still sends is taken until
+// then.
 func (m *machine) closeIKE(o orders, why sa.TombReason, text string) {
 	queue := m.queue
 	m.queue = nil
 	for _, t := range queue {
 		t.lost(m, m.cur, ike.NoIKE, text)
+	}
+	m.parting = true
+	for _, c := range m.children {
+		m.stopSending(c, why)
 	}
 	m.enqueue(&deleteIKETask{orders: o, why: why, text: text})
 }

@@ -49,6 +49,7 @@ type machine struct {
 	authBy        time.Time // a responder's IKE_AUTH is due; zero: it came
 	upByRef       uint64    // Ref of the command that made the IKE SA
 	lastDown      string
+	parting       bool // closeIKE was called
 	closed        bool
 }
 

@@ -68,7 +68,8 @@ func (m *machine) linger(s *ikeSA) {
 }
 
 // deletedByPeer takes the children out whose outbound SPIs the peer deletes, and gives the inbound ones for the answer
-// (RFC 7296 §1.4.1): not of those for which our own Delete is out. An unknown SPI is no error.
+// (RFC 7296 §1.4.1): not of those for which our own Delete is out, of which the outgoing half goes now. An unknown SPI is no
+// error.
 func (m *machine) deletedByPeer(s *ikeSA, spis []uint32) (paired []uint32) {
 	for _, spi := range spis {
 		c := m.childOut(sa.SPI(spi))
@@ -79,7 +80,7 @@ func (m *machine) deletedByPeer(s *ikeSA, spis []uint32) (paired []uint32) {
 				m.doomed = append(m.doomed, sa.SPI(spi))
 			}
 		case c.said:
-			m.halfClosed(c)
+			m.stopSending(c, c.why)
 		default:
 			paired = append(paired, uint32(c.spec.In))
 			m.tooEarly(c)
@@ -89,14 +90,13 @@ func (m *machine) deletedByPeer(s *ikeSA, spis []uint32) (paired []uint32) {
 	return paired
 }
 
-// halfClosed: both ends delete the child at once. The outgoing half goes now, the incoming one with the answer to our own
-// Delete.
-func (m *machine) halfClosed(c *child) {
+// stopSending takes the outgoing half out; the incoming one goes with the answer to our own Delete.
+func (m *machine) stopSending(c *child, why sa.TombReason) {
 	if !c.hasOut {
 		return
 	}
 	c.hasOut = false
-	m.emit(ike.Remove{In: c.spec.In, Out: c.spec.Out, Owner: m.owner(), Half: sa.OutboundHalf, Why: c.why})
+	m.emit(ike.Remove{In: c.spec.In, Out: c.spec.Out, Owner: m.owner(), Half: sa.OutboundHalf, Why: why})
 }
 
 // lostTo says that the peer deletes the child of its own rekey because ours stays, perhaps before we have its answer
