@@ -211,7 +211,40 @@ func TestAPeerThatDeletesWhatLostIsNotGivenWayTo(t *testing.T) {
 	l, ours, theirs := bothUp(t, 50)
 	l.child(ours, 0x2001)
 	l.child(theirs, 0x2002)
-	l.makes(theirs, ike.Notice{Kind: ike.IKEDown, Cause: sa.TombIKEDeleted}, ike.Closed{})
+	l.makes(theirs, ike.Notice{Kind: ike.IKEDown, Cause: sa.TombIKEDeleted}) // it still answers repetitions
+	l.pass(10 * concede)
+	if l.saw("i0<clear") {
+		t.Errorf("trace %v", l.trace)
+	}
+}
+
+// What lost goes for a proof alone, however long that takes.
+func TestWhatLostIsKeptWhileTheWinnerIsSilent(t *testing.T) {
+	l, ours, theirs := bothUp(t, 200)
+	theirs.react = func(ike.Input) []ike.Effect { return nil }
+	l.child(ours, 0x2001)
+	l.child(theirs, 0x2002)
+	l.pass(10 * concede)
+	if l.saw("i0<clear") || !l.saw("r1<liveness") {
+		t.Errorf("trace %v", l.trace)
+	}
+}
+
+// Two routers behind one address: one calls us as we call the other.
+func TestCallsOfDifferentIdentitiesHaveNotCrossed(t *testing.T) {
+	l := newLab(t, Options{})
+	l.step(ike.Command{Verb: ike.VerbInitiate, Ref: 1})
+	ours := l.machines[0]
+	l.makes(ours, ike.Notice{Kind: ike.ExchangeStarted, Exchange: isakmp.IKEAuth})
+	l.step(call(200, 1))
+	l.now = l.now.Add(10 * time.Millisecond)
+	l.up(ours, false)
+	l.remoteID = fqdn("their neighbour")
+	theirs := l.machines[1]
+	l.up(theirs, false)
+	l.child(ours, 0x2001)
+	l.child(theirs, 0x2002)
+	l.makes(theirs, ike.Notice{Kind: ike.FirstInboundOK})
 	l.pass(10 * concede)
 	if l.saw("i0<clear") {
 		t.Errorf("trace %v", l.trace)
