@@ -171,6 +171,9 @@ func (t *deleteIKETask) start(m *machine, s *ikeSA) {
 	spii, spir := s.spis()
 	m.debugf("Sending DELETE INFO message for IKEv2 SA [ISPI: 0x%v RSPI: 0x%v]", spii, spir)
 	m.persist(true, func(error) {
+		if s.active != t {
+			return // the peer was faster
+		}
 		// An SA that cannot be marked is deleted all the same: after a crash it would be found dead.
 		m.request(s, isakmp.Informational, []ike2.Payload{&ike2.Delete{Protocol: ike2.ProtoIKE}}, m.tune.Request)
 	})

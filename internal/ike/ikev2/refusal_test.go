@@ -209,6 +209,33 @@ func TestADeleteThatWaitsForTheStoreIsOvertakenByThePeers(t *testing.T) {
 	l.mustAgree(0)
 }
 
+func TestTheDeleteOfAReplacedIKESAThatWaitsForTheStoreIsOvertakenByThePeers(t *testing.T) {
+	l := newLab(t)
+	l.up()
+	old, b := l.a.mach().cur, l.b.mach().cur
+	l.a.slow = func(e ike.Effect) bool { p, ok := e.(ike.Persist); return ok && old.phase == closing && p.ID > 0 }
+	l.a.step(ike.Command{Verb: ike.VerbRekeyIKE, Ref: 5})
+	l.run() // a has the new one, and stores that the old one goes
+	if old.phase != closing {
+		l.fatalf("the old IKE SA is in phase %d", old.phase)
+	}
+	m := l.b.mach() // against the rule, b deletes it too
+	msg, err := m.seal(b, isakmp.Informational, false, b.send.ID(), []ike2.Payload{&ike2.Delete{Protocol: ike2.ProtoIKE}})
+	m.out = nil
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := len(l.a.sent)
+	l.arrive(packet{from: l.b, to: l.a, local: m.path.local, remote: m.path.remote, msg: msg})
+	l.a.slow = nil
+	l.a.release()
+	l.run()
+	if got := len(l.a.sent) - n; got != 1 {
+		l.fatalf("a sent %d messages, want the answer alone", got)
+	}
+	l.settle(1)
+}
+
 // slowKE lets b's key exchanges run off the loop until they are released.
 func (l *lab) slowKE() {
 	for _, s := range l.sides() {

@@ -21,6 +21,8 @@ type rekeyIKETask struct {
 	group uint16
 	kx    suite.KeyExchange
 	again int
+	// The peer has agreed, and we are computing: from here on there is an SA to be deleted, should it lose.
+	answered bool
 }
 
 func (t *rekeyIKETask) start(m *machine, s *ikeSA) {
@@ -83,6 +85,7 @@ func (t *rekeyIKETask) answer(m *machine, s *ikeSA, ps []ike2.Payload) {
 		m.abandon(s, ike.Refused, "answer does not fit the offer")
 		return
 	}
+	t.answered = true
 	kx, public := t.kx, ke.Data
 	m.compute(slow(t.group), func() (any, error) { return kx.Shared(public) }, func(v any, err error) {
 		shared, ok := v.([]byte)
@@ -141,6 +144,9 @@ func (m *machine) join(s *ikeSA) {
 
 // adopt makes s the current IKE SA; what it replaces waits for its Delete.
 func (m *machine) adopt(s *ikeSA) {
+	if s == m.cur {
+		return
+	}
 	m.debugf("IKE SA rekeyed: %v replaces %v", s.ours, m.cur.ours)
 	old := m.cur
 	m.cur = s

@@ -49,7 +49,9 @@ func (m *machine) respondDeleteIKE(s *ikeSA) {
 	switch {
 	case s == m.cur && s.theirsIs != nil:
 		// The peer finished its rekey while ours was outstanding: its new SA it is (RFC 7296 §2.8.2).
-		m.abandon(s, ike.OK, "rekeyed by the peer")
+		if t, ok := s.active.(*rekeyIKETask); !ok || !t.answered {
+			m.abandon(s, ike.OK, "rekeyed by the peer")
+		}
 		m.adopt(s.theirsIs)
 		m.linger(s)
 	case s != m.cur:
