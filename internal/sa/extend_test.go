@@ -316,3 +316,48 @@ func TestDuplicatesAndShortReorderingAreNoSenderGoneBack(t *testing.T) {
 		t.Error("taken for a sender that went back")
 	}
 }
+
+// A note that finds the mailbox of IKE full is lost; the peer stays where nothing reaches it until another is heard.
+func TestAMovedPeerIsToldOfUntilItIsFollowed(t *testing.T) {
+	var told []Note
+	full := true
+	c := child(0x100, 0x900)
+	table := installed(t, Options{Note: func(n Note) {
+		if n.Kind == NoteEndpointMoved && !full {
+			told = append(told, n)
+		}
+	}}, c)
+	in, _ := table.Lookup(c.In)
+	peer := installed(t, Options{}, mirror(c))
+	moved, seq := netip.MustParseAddrPort("203.0.113.9:1024"), uint64(0)
+	arrive := func(at time.Time, from netip.AddrPort) {
+		t.Helper()
+		seq++
+		pkt := seal(t, peer.out[c.Out], seq, 4, inner("10.2.0.7:9", "10.1.0.7:9", 8))
+		in.Hold()
+		defer in.LetGo()
+		if _, why := in.Open(pkt, from, at); why != reason.None {
+			t.Fatalf("reason %d", why)
+		}
+	}
+	arrive(t0, siteB)
+	arrive(t0, moved) // told, and lost
+	full = false
+	arrive(t0.Add(aliveEvery-1), moved)
+	if len(told) != 0 {
+		t.Errorf("told again too soon: %v", told)
+	}
+	arrive(t0.Add(aliveEvery), moved)
+	if len(told) != 1 || told[0].Remote != moved {
+		t.Fatalf("told %v", told)
+	}
+	table.Move(c.In, c.Owner, siteA, moved)
+	arrive(t0.Add(10*aliveEvery), moved)
+	if len(told) != 1 {
+		t.Errorf("told although it is followed: %v", told)
+	}
+	arrive(t0.Add(10*aliveEvery), siteB) // it moves back
+	if len(told) != 2 || told[1].Remote != siteB {
+		t.Errorf("told %v", told)
+	}
+}

@@ -67,6 +67,7 @@ func (c *counts) load() Counts {
 
 const (
 	// aliveEvery is how often traffic is told: what comes in is proof of life, what goes out asks for some (RFC 7296 §2.4).
+	// So often a peer that moved is told of, too, until it is followed: what we send is lost meanwhile.
 	aliveEvery = time.Second
 	// limitEvery is how often a limit is told while it is exceeded: a note that found the mailbox of IKE full is lost, and
 	// an SA whose hard limit nobody heard of carries nothing until its time is over.
@@ -90,21 +91,23 @@ type Inbound struct {
 	Child // without keys
 	note  func(Note)
 
-	mu     sync.Mutex // held over a run
-	opener *suite.Opener
-	window replay.Window
-	seen   bool           // a packet verified
-	alive  time.Time      // last NoteInbound
-	moved  netip.AddrPort // last endpoint told
-	inner  ip.Packet      // what the last good packet held
-	below  behind         // the window, since the last good packet
-	told   limits
-	row    row
-	wide4  bool // every IPv4 packet is within the selectors, wide6: every IPv6 one; never changes
-	wide6  bool
+	mu      sync.Mutex // held over a run
+	opener  *suite.Opener
+	window  replay.Window
+	seen    bool           // a packet verified
+	alive   time.Time      // last NoteInbound
+	moved   netip.AddrPort // last endpoint told; zero: none was
+	movedAt time.Time
+	inner   ip.Packet // what the last good packet held
+	below   behind    // the window, since the last good packet
+	told    limits
+	row     row
+	wide4   bool // every IPv4 packet is within the selectors, wide6: every IPv6 one; never changes
+	wide6   bool
 
-	top    atomic.Uint64 // of the window, for show
-	counts counts
+	sendsTo atomic.Pointer[netip.AddrPort] // where its outbound half sends; Table.Move changes it
+	top     atomic.Uint64                  // of the window, for show
+	counts  counts
 }
 
 // behind counts packets of a sender whose sequence numbers have gone back (protocol.md D24). One that verifies ends it.
@@ -127,8 +130,10 @@ func newInbound(c Child) (*Inbound, error) {
 	}
 	c.KeyIn, c.KeyOut = policy.Secret{}, policy.Secret{}
 	// Without replay protection the window still infers the high half of extended sequence numbers.
-	return &Inbound{Child: c, opener: opener, window: replay.New(max(c.ReplayWindow, 64)), moved: c.Remote,
-		wide4: widest(c.TSRemote, 32) && widest(c.TSLocal, 32), wide6: widest(c.TSRemote, 128) && widest(c.TSLocal, 128)}, nil
+	in := &Inbound{Child: c, opener: opener, window: replay.New(max(c.ReplayWindow, 64)),
+		wide4: widest(c.TSRemote, 32) && widest(c.TSLocal, 32), wide6: widest(c.TSRemote, 128) && widest(c.TSLocal, 128)}
+	in.sendsTo.Store(&c.Remote)
+	return in, nil
 }
 
 // row is what good packets between Hold and LetGo add to the counters.
@@ -267,8 +272,8 @@ func (in *Inbound) verified(from netip.AddrPort, newest bool, now time.Time) {
 		in.alive = now
 		in.tell(Note{Kind: NoteInbound, At: now})
 	}
-	if newest && in.Encap == EncapUDP && from.IsValid() && from != in.moved {
-		in.moved = from
+	if newest && in.Encap == EncapUDP && from.IsValid() && from != *in.sendsTo.Load() && (from != in.moved || now.Sub(in.movedAt) >= aliveEvery) {
+		in.moved, in.movedAt = from, now
 		in.tell(Note{Kind: NoteEndpointMoved, Remote: from, At: now})
 	}
 }

@@ -269,6 +269,9 @@ func (t *Table) withdraw(out *Outbound) {
 func (t *Table) Move(in SPI, o Owner, local, remote netip.AddrPort) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if half, ok := t.Lookup(in); ok && half.Owner == o {
+		half.sendsTo.Store(&remote)
+	}
 	out := t.out[in]
 	if out == nil || out.Owner != o {
 		return false

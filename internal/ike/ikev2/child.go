@@ -56,6 +56,7 @@ type child struct {
 	probed    time.Time   // last rekey that an INVALID_SPI led to
 	recheckAt time.Time   // an INVALID_SPI came while it was too young
 	heard     time.Time   // last packet that was told of: notes are a second apart
+	proven    bool        // a packet was verified on it
 	doubted   bool        // a hint waits for a sign that the IKE SA lives
 	speech    speech      // what was sent since something last came
 	spokeEver bool        // a packet was sent on it

@@ -13,14 +13,12 @@ func (m *machine) traffic(t ike.Traffic) {
 	}
 	switch t.Kind {
 	case ike.FirstInbound:
-		// First of all: that the children before are heard of, too, is only what follows from it.
-		m.notice(ike.Notice{Kind: ike.FirstInboundOK, In: c.spec.In, Out: c.spec.Out})
-		m.hearOn(c)
-		m.provesFF(c)
-		if c.state == receiving && !c.isLoser {
-			m.switchTo(c, 0, func(bool) {}) // RFC 7296 §2.8: the initiator is ready
-		}
+		m.firstOn(c)
 	case ike.Inbound:
+		if !c.proven { // its first note was lost: the mailbox was full
+			m.firstOn(c)
+			return
+		}
 		m.hearOn(c)
 	case ike.SoftBytes, ike.SoftPackets, ike.SeqHigh:
 		m.rekeyChild(c, nil)
@@ -38,6 +36,18 @@ func (m *machine) traffic(t ike.Traffic) {
 		if m.now.Sub(m.heard) >= m.worry() {
 			m.probe()
 		}
+	}
+}
+
+// firstOn takes the first sign that packets come on c.
+func (m *machine) firstOn(c *child) {
+	c.proven = true
+	// First of all: that the children before are heard of, too, is only what follows from it.
+	m.notice(ike.Notice{Kind: ike.FirstInboundOK, In: c.spec.In, Out: c.spec.Out})
+	m.hearOn(c)
+	m.provesFF(c)
+	if c.state == receiving && !c.isLoser {
+		m.switchTo(c, 0, func(bool) {}) // RFC 7296 §2.8: the initiator is ready
 	}
 }
 
