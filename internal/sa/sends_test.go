@@ -56,3 +56,21 @@ func TestTheSuccessorOnOneSPIIsFoundWhateverOfTheFirstGoes(t *testing.T) {
 		t.Errorf("%v, %v", in, ok)
 	}
 }
+
+func TestTheEndOfTheSecondOnOneSPIDoesNotHideTheFirst(t *testing.T) {
+	table := installed(t, Options{}, child(0x100, 0x900))
+	second := child(0x200, 0x900)
+	second.KeyIn, second.KeyOut, second.Owner = keyOf(1), keyOf(2), 4
+	install(t, table, second)
+	if in, o, ok := table.SendsOn(0x900, siteB); !ok || in != 0x200 || o != 4 {
+		t.Errorf("%v of %d, %v: not the newest", in, o, ok)
+	}
+	table.Remove(0x200, 0x900, 4, BothHalves, TombPeerDeleted, t0)
+	if in, o, ok := table.SendsOn(0x900, siteB); !ok || in != 0x100 || o != 3 {
+		t.Errorf("%v of %d, %v", in, o, ok)
+	}
+	table.Remove(0x100, 0x900, 3, OutboundHalf, TombPeerDeleted, t0)
+	if len(table.sends) != 0 {
+		t.Errorf("%d entries are left", len(table.sends))
+	}
+}
