@@ -64,7 +64,8 @@ func TestTheDemoListsItsStories(t *testing.T) {
 
 func TestAWrongDemoIsNotBegun(t *testing.T) {
 	for want, args := range map[string][]string{
-		"there is no story rebot: there are reboot, reboot-blank, reboot-boot":             {"rebot"},
+		"there is no story rebot: did you mean reboot?":                                    {"rebot"},
+		"there is no story xyzzy: there are crossing-initiators, ":                         {"xyzzy"},
 		"story reboot-boot has no sabotage twin sleep: it has frozen, late-install, no-in": {"-sabotage", "sleep", "reboot-boot"},
 		"one STORY at a time": {"reboot", "reboot-boot"},
 	} {

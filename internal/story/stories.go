@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"lockstep/internal/config/grammar"
 )
 
 //go:embed stories/*.txtar
@@ -28,6 +30,9 @@ func Names() []string {
 // Load reads the story of that name.
 func Load(name string) (*Story, error) {
 	if !slices.Contains(Names(), name) {
+		if near := grammar.Nearest(name, Names()); near != "" {
+			return nil, fmt.Errorf("there is no story %s: did you mean %s?", name, near)
+		}
 		return nil, fmt.Errorf("there is no story %s: there are %s", name, strings.Join(Names(), ", "))
 	}
 	file := path.Join("stories", name+".txtar")
