@@ -55,6 +55,9 @@ func (g *Gateway) Lost() uint64 { return g.sub.Lost() }
 // IKE lists the IKE SAs by peer.
 func (g *Gateway) IKE(ctx context.Context) []ike.Status { return g.engine.Status(ctx) }
 
+// Quirks are the faults that peers have shown.
+func (g *Gateway) Quirks(ctx context.Context) map[sa.Owner]ike.Quirks { return g.engine.Quirks(ctx) }
+
 // Children lists the installed child SAs.
 func (g *Gateway) Children() []sa.Pair { return g.table.Snapshot() }
 

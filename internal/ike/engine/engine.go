@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -177,27 +178,38 @@ func (e *Engine) Freeze(frozen bool) {
 
 // Status lists the IKE SAs by peer. It asks the shards and gives what it has when ctx ends.
 func (e *Engine) Status(ctx context.Context) []ike.Status {
-	answers := make(chan []ike.Status, len(e.shards))
-	for _, s := range e.shards {
-		s.urgent(func() { answers <- s.status() })
-	}
-	var out []ike.Status
-	for range e.shards {
-		select {
-		case st := <-answers:
-			out = append(out, st...)
-		case <-ctx.Done():
-			return ordered(out)
-		case <-e.killed.Done():
-			return ordered(out)
-		}
-	}
-	return ordered(out)
+	out := slices.Concat(gather(ctx, e, (*shard).status)...)
+	slices.SortStableFunc(out, func(a, b ike.Status) int { return int(a.Owner) - int(b.Owner) })
+	return out
 }
 
-func ordered(st []ike.Status) []ike.Status {
-	slices.SortStableFunc(st, func(a, b ike.Status) int { return int(a.Owner) - int(b.Owner) })
-	return st
+// Quirks are the faults that peers have shown, of those that have: they outlive IKE SAs. It asks as Status does.
+func (e *Engine) Quirks(ctx context.Context) map[sa.Owner]ike.Quirks {
+	out := map[sa.Owner]ike.Quirks{}
+	for _, some := range gather(ctx, e, (*shard).quirks) {
+		maps.Copy(out, some)
+	}
+	return out
+}
+
+// gather asks each shard the same, and gives the answers that came before ctx or the engine ended.
+func gather[T any](ctx context.Context, e *Engine, ask func(*shard) T) []T {
+	answers := make(chan T, len(e.shards))
+	for _, s := range e.shards {
+		s.urgent(func() { answers <- ask(s) })
+	}
+	var out []T
+	for range e.shards {
+		select {
+		case one := <-answers:
+			out = append(out, one)
+		case <-ctx.Done():
+			return out
+		case <-e.killed.Done():
+			return out
+		}
+	}
+	return out
 }
 
 // Stop deletes every IKE SA at its peer, waits for the answers as long as ctx and Options.StopWait allow, and ends Run. A

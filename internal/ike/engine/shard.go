@@ -223,6 +223,16 @@ func (s *shard) status() []ike.Status {
 	return out
 }
 
+func (s *shard) quirks() map[sa.Owner]ike.Quirks {
+	out := map[sa.Owner]ike.Quirks{}
+	for _, en := range s.entries {
+		if q := en.p.Quirks(); q != (ike.Quirks{}) {
+			out[en.p.Owner()] = q
+		}
+	}
+	return out
+}
+
 // settle forgets peers that have left, and tells Stop when nothing is left to wait for.
 func (s *shard) settle() {
 	if s.stopping {

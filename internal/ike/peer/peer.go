@@ -194,6 +194,9 @@ func (p *Peer) Status() []ike.Status {
 	return out
 }
 
+// Quirks are the faults that the peer has shown, whether or not an IKE SA is up.
+func (p *Peer) Quirks() ike.Quirks { return p.quirks }
+
 // HalfOpen counts the IKE SAs that somebody at the peer's address began and has not authenticated.
 func (p *Peer) HalfOpen() int {
 	n := 0

@@ -11,6 +11,9 @@ func TestWhatIsKnownOfAPeersFaultsOutlivesItsIKESAs(t *testing.T) {
 	first := l.answered(900, false, 0x1001)
 	first.start.Quirks.AvoidFF = l.now
 	l.makes(first, ike.Notice{Kind: ike.IKEDown}, ike.Closed{})
+	if !l.p.Quirks().AvoidFF.Equal(l.now) || len(l.p.Status()) != 0 {
+		t.Errorf("without an IKE SA: %+v", l.p.Quirks())
+	}
 	second := l.answered(901, true, 0x1003)
 	if !second.start.Quirks.AvoidFF.Equal(l.now) {
 		t.Error("the next IKE SA starts without it")

@@ -62,7 +62,7 @@ func showing(view func(ctx context.Context, c *call) (show.View, error)) run {
 // reader takes snapshots for the show commands.
 type reader struct{ Gateway }
 
-// parts are what a snapshot may hold beside the configuration; IKE and flows are asked of running loops.
+// parts are what a snapshot may hold beside the configuration; IKE, quirks and flows are asked of running loops.
 type parts uint8
 
 const (
@@ -70,6 +70,7 @@ const (
 	withChildren
 	withInterfaces
 	withFlows
+	withQuirks
 )
 
 func (r *reader) snapshot(ctx context.Context, p parts) *show.Snapshot {
@@ -85,6 +86,9 @@ func (r *reader) snapshot(ctx context.Context, p parts) *show.Snapshot {
 	}
 	if p&withFlows != 0 {
 		s.Flows = r.Flows(ctx)
+	}
+	if p&withQuirks != 0 {
+		s.Quirks = r.Quirks(ctx)
 	}
 	return s
 }

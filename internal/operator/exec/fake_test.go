@@ -93,6 +93,7 @@ type lab struct {
 	cfg    *policy.Config
 	log    *logsink.Sink
 	ikes   []ike.Status
+	quirks map[sa.Owner]ike.Quirks
 	pairs  []sa.Pair
 	ifs    []show.Interface
 	drops  counters.Totals
@@ -219,6 +220,14 @@ func (l *lab) IKE(ctx context.Context) []ike.Status {
 		return nil
 	}
 	return slices.Clone(l.ikes)
+}
+
+func (l *lab) Quirks(ctx context.Context) map[sa.Owner]ike.Quirks {
+	if l.stuck {
+		<-ctx.Done()
+		return nil
+	}
+	return l.quirks
 }
 
 func (l *lab) Flows(ctx context.Context) []recovery.Flow {

@@ -35,6 +35,8 @@ type Gateway interface {
 	Lost() uint64
 
 	IKE(ctx context.Context) []ike.Status
+	// Quirks are the faults that peers have shown, also of those without an IKE SA.
+	Quirks(ctx context.Context) map[sa.Owner]ike.Quirks
 	Children() []sa.Pair
 	Interfaces() []show.Interface
 	Drops() counters.Totals

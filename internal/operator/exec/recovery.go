@@ -25,7 +25,7 @@ func (r *reader) recovery(ctx context.Context, c *call) (show.View, error) {
 	from := &show.RecoverySource{Identity: r.identity(), Standings: r.Standings(), Incidents: r.Incidents(), Stats: r.RecoveryStats()}
 	want := withInterfaces
 	if c.Match.Has("detail") {
-		want |= withIKE // what is known of the peers' faults
+		want |= withQuirks
 	}
 	return show.NewRecovery(r.snapshot(ctx, want), from, c.Match.Has("detail")), nil
 }

@@ -5,10 +5,12 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"lockstep/internal/ike"
 	"lockstep/internal/operator/cli"
 	"lockstep/internal/recovery"
+	"lockstep/internal/sa"
 )
 
 func TestAbbreviationsOfOperators(t *testing.T) {
@@ -120,7 +122,7 @@ func TestAStuckGatewayIsToldNotShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t)
 		l.stuck = true
-		for _, line := range []string{"show crypto ikev2 sa", "show crypto invalid-spi", "show crypto ipsec sa detail", "clear crypto sa peer 203.0.113.9"} {
+		for _, line := range []string{"show crypto ikev2 sa", "show crypto invalid-spi", "show crypto ipsec sa detail", "show crypto recovery detail", "clear crypto sa peer 203.0.113.9"} {
 			if out, err := l.run(line); !errors.Is(err, errStuck) || out != "" {
 				t.Errorf("%s: %q, %v", line, out, err)
 			}
@@ -142,5 +144,14 @@ func TestUnprivilegedSessionsOnlyLook(t *testing.T) {
 	}
 	if len(l.orders)+len(l.cleared) != 0 || len(l.log.Debugging()) != 0 || len(l.log.Lines()) != 1 {
 		t.Error("something was done")
+	}
+}
+
+func TestRecoveryDetailKnowsAPeersFaultsWithoutAnIKESA(t *testing.T) {
+	l := newLab(t)
+	l.ikes = nil
+	l.quirks = map[sa.Owner]ike.Quirks{1: {NoM2: now.Add(-time.Minute)}}
+	if got := l.must("show crypto recovery detail"); !strings.Contains(got, "    the peer has CSC..40554, met Nov 24 ") {
+		t.Errorf("%s", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"lockstep/internal/policy"
 	"lockstep/internal/recovery"
 	"lockstep/internal/recovery/runner"
+	"lockstep/internal/sa"
 )
 
 // Recovery is `show crypto recovery [detail]`.
@@ -117,10 +118,7 @@ func newRecoveryTunnel(s *Snapshot, st recovery.Standing) RecoveryTunnel {
 		LastHeal: st.LastHeal.Milliseconds(), OneWaySince: st.OneWaySince, OneWayUntil: st.OneWayUntil, Defects: []Defect{},
 		idle: st.State == recovery.Idle}
 	if p := s.peer(st.Peer); p != nil {
-		v.Peer = p.Remote
-		for _, one := range s.saOf(p) {
-			v.Defects = defectsOf(one.Quirks)
-		}
+		v.Peer, v.Defects = p.Remote, defectsOf(s.Quirks[sa.Owner(p.ID)])
 	}
 	return v
 }

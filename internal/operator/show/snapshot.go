@@ -17,6 +17,7 @@ type Snapshot struct {
 	Now        time.Time
 	Config     *policy.Config
 	IKE        []ike.Status
+	Quirks     map[sa.Owner]ike.Quirks // of peers that have some
 	Children   []sa.Pair
 	Interfaces []Interface
 	Flows      []recovery.Flow
