@@ -11,7 +11,9 @@ import (
 // TestNothingIsSentToAPeerThatIsBeingLeft: after a reload that changes where a tunnel goes the old peer may be silent, and
 // the Delete of its IKE SA takes a minute to give up. Traffic must not go to it meanwhile, what it sends is taken.
 func TestNothingIsSentToAPeerThatIsBeingLeft(t *testing.T) {
-	deaf := func(l *lab) { l.fault = func(p packet) fate { return map[bool]fate{true: lose, false: deliver}[p.from == l.a] } }
+	deaf := func(l *lab) {
+		l.fault = func(p packet) fate { return map[bool]fate{true: lose, false: deliver}[p.from == l.a] }
+	}
 	for name, before := range map[string]func(l *lab){
 		"nothing outstanding": deaf,
 		"a liveness check outstanding": func(l *lab) {
