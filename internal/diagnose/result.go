@@ -17,10 +17,11 @@ type Result struct {
 	Steps    []advise.Step
 	Applet   []string
 	Traffic  []evidence.Traffic
+	IKE      []evidence.IKE // of packet captures
 	Evicted  uint64
 	Repeated uint64 // lines delivered twice
 	Lost     uint64 // events that were not kept
-	Covers   int    // lines read
+	Covers   int    // lines and packets read
 }
 
 // Counter is a counter of a capture, and what became of it in the next one.

@@ -87,6 +87,13 @@ func (r *run) ESP(t evidence.Traffic) {
 	}
 }
 
+func (r *run) IKE(i evidence.IKE) {
+	r.tracker.IKE(i)
+	if len(r.res.IKE) < 1000 {
+		r.res.IKE = append(r.res.IKE, i)
+	}
+}
+
 // input reads one input. The same file given twice is read once: its lines would count double.
 func (r *run) input(name string, isConfig bool) {
 	r.devices = map[string]bool{}

@@ -1,5 +1,6 @@
 // Package capture reads pcap and pcapng files: which SPIs carry ESP from whom to whom, for how long and with what
-// pauses, and what IKE says in the clear. It decrypts nothing, streams, and follows a bounded number of SPIs. Whether a
+// pauses, which IKE SAs there are and which exchanges of theirs, and what IKE says in the clear. It decrypts nothing,
+// streams, and follows a bounded number of SPIs. Whether a
 // receiver has an SA for an SPI is not in a capture, so it reports traffic, not verdicts.
 package capture
 
@@ -32,12 +33,13 @@ type Reader struct {
 	order []evidence.Flow
 	span  evidence.Span
 	skips map[string]*evidence.Skip
+	talks conversations
 }
 
 // New makes the reader of a capture whose stamps are of the given clock.
 func New(file string, clock int, sink evidence.Sink) *Reader {
 	return &Reader{file: file, clock: clock, sink: sink, flows: map[evidence.Flow]*evidence.Traffic{}, skips: map[string]*evidence.Skip{},
-		span: evidence.Span{File: file, Format: Format}}
+		talks: newConversations(), span: evidence.Span{File: file, Format: Format}}
 }
 
 type source interface {
@@ -83,6 +85,9 @@ func (r *Reader) Read(in io.Reader, head []byte) (evidence.Span, error) {
 	}
 	for _, f := range r.order {
 		r.sink.ESP(*r.flows[f])
+	}
+	for _, c := range r.talks.order {
+		r.sink.IKE(c.done())
 	}
 	for _, s := range r.skips {
 		r.span.Skipped = append(r.span.Skipped, *s)

@@ -23,10 +23,12 @@ import (
 type heard struct {
 	esp    []evidence.Traffic
 	events []evidence.Event
+	ike    []evidence.IKE
 }
 
 func (h *heard) Event(e evidence.Event) { h.events = append(h.events, e) }
 func (h *heard) ESP(t evidence.Traffic) { h.esp = append(h.esp, t) }
+func (h *heard) IKE(i evidence.IKE)     { h.ike = append(h.ike, i) }
 func (*heard) Counter(evidence.Counter) {}
 func (*heard) SA(evidence.SA)           {}
 func (*heard) IKESA(evidence.IKESA)     {}

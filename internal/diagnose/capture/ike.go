@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -30,15 +31,25 @@ func (r *Reader) udp(src, dst netip.Addr, u *layers.UDP, at time.Time) {
 		return
 	}
 	h, err := isakmp.ParseHeader(b)
-	if err != nil {
+	switch {
+	case errors.Is(err, isakmp.ErrLength) && int(h.Length) > len(b):
+		// Cut by the capture or by IP fragmentation: the header tells enough.
+	case err != nil:
 		r.skip("IKE header that does not parse", b)
+		return
+	}
+	if h.SPIi == 0 || h.Major() != 1 && h.Major() != 2 {
+		r.skip("neither IKEv1 nor IKEv2", b)
 		return
 	}
 	r.ike(src, dst, h, b, at)
 }
 
-// ike reports what is said in the clear: that an exchange begins, and an unprotected INVALID_SPI.
+// ike counts the message, and reports what is said in the clear: that an exchange begins, and an unprotected INVALID_SPI.
 func (r *Reader) ike(src, dst netip.Addr, h isakmp.Header, b []byte, at time.Time) {
+	if !r.talks.take(src, dst, h, b, at, evidence.Source{File: r.file, Line: r.span.Lines}) {
+		r.skip("more IKE SAs than are followed", b)
+	}
 	ev := evidence.Event{Stamp: evidence.Stamp{At: at, Grain: time.Microsecond, Clock: r.clock},
 		Quote:  evidence.Quote{Source: evidence.Source{File: r.file, Line: r.span.Lines}},
 		Device: dst.String(), Peer: src, Local: dst}

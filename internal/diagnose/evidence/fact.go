@@ -68,6 +68,7 @@ type Sink interface {
 	SA(SA)
 	IKESA(IKESA)
 	ESP(Traffic)
+	IKE(IKE)
 }
 
 // Traffic is one SPI's packets in a packet capture.

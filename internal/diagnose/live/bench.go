@@ -79,6 +79,7 @@ func (*bench) Counter(evidence.Counter) {}
 func (*bench) SA(evidence.SA)           {}
 func (*bench) IKESA(evidence.IKESA)     {}
 func (*bench) ESP(evidence.Traffic)     {}
+func (*bench) IKE(evidence.IKE)         {}
 
 // review judges a flow anew, and tells where the verdict is another.
 func (b *bench) review(f evidence.Flow, at time.Time) {

@@ -19,6 +19,7 @@ func (*collector) Counter(evidence.Counter) {}
 func (*collector) SA(evidence.SA)           {}
 func (*collector) IKESA(evidence.IKESA)     {}
 func (*collector) ESP(evidence.Traffic)     {}
+func (*collector) IKE(evidence.IKE)         {}
 
 var ref = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 

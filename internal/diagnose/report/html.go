@@ -17,7 +17,7 @@ var pageText string
 // The template escapes whatever devices wrote; the page has no script and loads nothing.
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"hex": func(spi uint32) string { return fmt.Sprintf("0x%08X", spi) }, "clock": clock, "protocol": protocol, "packets": packets,
-	"outage": outage, "cause": func(code string) string { return verdict.Causes[code] }, "orNone": orNone, "named": named, "sender": sender,
+	"outage": outage, "cause": func(code string) string { return verdict.Causes[code] }, "orNone": orNone, "named": named, "sender": sender, "extent": extent,
 	"place":      func(q evidence.Quote) string { return q.Source.String() },
 	"persistent": func(j verdict.Judged) bool { return j.Verdict == verdict.Persistent },
 }).Parse(pageText))

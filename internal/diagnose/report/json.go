@@ -21,6 +21,7 @@ type document struct {
 	Configs  []config  `json:"configs"`
 	Findings []finding `json:"findings"`
 	Traffic  []carried `json:"traffic"`
+	IKE      []ikeSA   `json:"ike"`
 	Next     []step    `json:"next"`
 	Applet   []string  `json:"applet"`
 	Inputs   []input   `json:"inputs"`
@@ -44,6 +45,7 @@ type flow struct {
 	Last       string   `json:"last"`
 	Outage     float64  `json:"outage_s"`
 	Ended      string   `json:"ended_by"`
+	EndedSure  string   `json:"ended_confidence,omitempty"`
 	EndedAt    string   `json:"ended_at,omitempty"`
 	Cause      string   `json:"cause"`
 	Confidence string   `json:"confidence"`
@@ -101,6 +103,29 @@ type carried struct {
 	Pause   float64 `json:"longest_pause_s"`
 }
 
+// ikeSA is what a packet capture has of one IKE SA.
+type ikeSA struct {
+	File       string          `json:"file"`
+	Line       int             `json:"line"` // number of its first packet
+	Initiator  string          `json:"initiator"`
+	Responder  string          `json:"responder"`
+	SPIi       string          `json:"spi_i"`
+	SPIr       string          `json:"spi_r"`
+	Version    uint8           `json:"version"`
+	Began      string          `json:"began"`
+	First      string          `json:"first"`
+	Last       string          `json:"last"`
+	Exchanges  []exchangeCount `json:"exchanges"`
+	Messages   uint64          `json:"messages"`
+	Repeated   uint64          `json:"repeated"`
+	Unanswered uint64          `json:"unanswered"`
+}
+
+type exchangeCount struct {
+	Type  string `json:"type"`
+	Count uint64 `json:"count"`
+}
+
 type finding struct {
 	Severity string  `json:"severity"`
 	Code     string  `json:"code"`
@@ -140,7 +165,7 @@ func JSON(w io.Writer, r *diagnose.Result) error {
 }
 
 func documentOf(r *diagnose.Result) document {
-	d := document{Flows: []flow{}, Counters: []counter{}, Configs: []config{}, Findings: findings(r.Findings), Traffic: []carried{}, Next: []step{}, Applet: append([]string{}, r.Applet...), Inputs: []input{}, Errors: []string{}}
+	d := document{Flows: []flow{}, Counters: []counter{}, Configs: []config{}, Findings: findings(r.Findings), Traffic: []carried{}, IKE: []ikeSA{}, Next: []step{}, Applet: append([]string{}, r.Applet...), Inputs: []input{}, Errors: []string{}}
 	for _, j := range r.Flows {
 		d.Flows = append(d.Flows, flowOf(j))
 	}
@@ -162,6 +187,9 @@ func documentOf(r *diagnose.Result) document {
 		d.Traffic = append(d.Traffic, carried{File: t.File, Line: t.Line, Src: addr(t.Src), Dst: addr(t.Dst), Proto: t.Proto, SPI: fmt.Sprintf("0x%08X", t.SPI), UDP: t.UDP,
 			Packets: t.Packets, Octets: t.Octets, First: instant(t.First), Last: instant(t.Last), Pause: t.Longest.Seconds()})
 	}
+	for _, i := range r.IKE {
+		d.IKE = append(d.IKE, ikeOf(i))
+	}
 	for _, s := range r.Steps {
 		d.Next = append(d.Next, step{s.At, s.Command, s.Why})
 	}
@@ -177,8 +205,25 @@ func documentOf(r *diagnose.Result) document {
 func flowOf(j verdict.Judged) flow {
 	return flow{Src: addr(j.Src), Dst: addr(j.Dst), Proto: j.Proto, SPI: fmt.Sprintf("0x%08X", j.SPI),
 		Verdict: j.Verdict.String(), Sure: j.Sure.String(), Class: string(j.Class), Device: j.Device, Tunnel: j.Entry.Name, Recovery: j.Entry.Recovery, Count: j.Count, Least: j.Least,
-		First: instant(j.First.At), Last: instant(j.Last.At), Outage: j.Outage.Seconds(), Ended: j.Ended, EndedAt: instant(j.EndedAt),
+		First: instant(j.First.At), Last: instant(j.Last.At), Outage: j.Outage.Seconds(), Ended: j.Ended, EndedSure: endedSure(j), EndedAt: instant(j.EndedAt),
 		Cause: j.Cause, Confidence: j.Confidence.String(), Why: append([]string{}, j.Why...), Evidence: quotes(j.Evidence)}
+}
+
+func ikeOf(i evidence.IKE) ikeSA {
+	out := ikeSA{File: i.File, Line: i.Line, Initiator: addr(i.Initiator), Responder: addr(i.Responder), SPIi: fmt.Sprintf("0x%016X", i.SPIi), SPIr: fmt.Sprintf("0x%016X", i.SPIr), Version: i.Version,
+		Began: i.Began, First: instant(i.First), Last: instant(i.Last), Messages: i.Messages, Repeated: i.Repeated, Unanswered: i.Unanswered, Exchanges: []exchangeCount{}}
+	for _, e := range i.Exchanges {
+		out.Exchanges = append(out.Exchanges, exchangeCount{e.Type, e.Count})
+	}
+	return out
+}
+
+// endedSure is empty where how sure the end is is not said.
+func endedSure(j verdict.Judged) string {
+	if j.EndedSure == verdict.Unknown {
+		return ""
+	}
+	return j.EndedSure.String()
 }
 
 func findings(fs []advise.Finding) []finding {

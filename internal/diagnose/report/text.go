@@ -29,6 +29,7 @@ func Text(w io.Writer, r *diagnose.Result) error {
 	flows(&b, r)
 	counters(&b, r)
 	traffic(&b, r)
+	exchanges(&b, r)
 	configs(&b, r)
 	if len(r.Findings) > 0 {
 		section(&b, "Findings")
@@ -58,7 +59,7 @@ func Summary(r *diagnose.Result) string {
 	case len(r.Flows) == 0 && len(r.Counters)+len(r.Configs)+len(r.Findings) > 0:
 		return "No line tells of a packet with an invalid SPI; what the captures and configurations say is below."
 	case len(r.Flows) == 0:
-		return fmt.Sprintf("No packet with an invalid SPI in %d lines.", r.Covers)
+		return "No packet with an invalid SPI in " + covered(r) + "."
 	case n[verdict.Persistent] == 0 && n[verdict.Transient] == 0:
 		return fmt.Sprintf("Nothing of yours is out of step: %s.", plural(n[verdict.Stranger], "stranger"))
 	case n[verdict.Persistent] == 0 && open > 0:
@@ -174,11 +175,17 @@ func outage(j verdict.Judged) string {
 	if !j.EndedAt.IsZero() {
 		return fmt.Sprintf("about %s, ended at %s by %s", j.Outage.Round(time.Millisecond), clock(j.EndedAt), j.Ended)
 	}
-	if j.Ended == "not seen" {
+	switch {
+	case j.EndedSure == verdict.Possible:
+		return s + "; possibly ended by " + endedBy[j.Ended]
+	case j.Ended == "not seen":
 		return s + "; what ended it was not seen"
 	}
 	return s + ", " + j.Ended
 }
+
+// endedBy are ends that only a packet capture points to, in words.
+var endedBy = map[string]string{"peer": "the peer, which began a new IKE SA", "recovery": "recovery: the receiver began a new IKE SA"}
 
 // timeline draws the flow from its first sighting to its end over 60 columns.
 func timeline(j verdict.Judged) string {
@@ -234,25 +241,6 @@ func counters(b *strings.Builder, r *diagnose.Result) {
 		if c.Meaning != "" && c.Packets > 0 {
 			b.WriteString(wrap("      ", "      ", c.Meaning))
 		}
-	}
-}
-
-func traffic(b *strings.Builder, r *diagnose.Result) {
-	if len(r.Traffic) == 0 {
-		return
-	}
-	section(b, "ESP in captures")
-	for i, t := range r.Traffic {
-		if i == maxFlows {
-			fmt.Fprintf(b, "  and %d more\n", len(r.Traffic)-i)
-			return
-		}
-		udp := ""
-		if t.UDP {
-			udp = " in UDP"
-		}
-		fmt.Fprintf(b, "  %v -> %v  SPI 0x%08X%s  %s\n", t.Src, t.Dst, t.SPI, udp, packets(t.Packets))
-		fmt.Fprintf(b, "      %s to %s, longest pause %s\n", t.First.Format("15:04:05.000"), t.Last.Format("15:04:05.000"), t.Longest.Round(time.Millisecond))
 	}
 }
 
@@ -327,7 +315,7 @@ func inputs(b *strings.Builder, r *diagnose.Result) {
 		if !s.First.IsZero() {
 			period = ", " + clock(s.First) + " to " + clock(s.Last)
 		}
-		b.WriteString(wrap("  ", "      ", fmt.Sprintf("%s: %s, %d lines%s", s.File, s.Format, s.Lines, period)))
+		b.WriteString(wrap("  ", "      ", fmt.Sprintf("%s: %s, %s%s", s.File, s.Format, extent(s), period)))
 		for _, n := range s.Notes {
 			b.WriteString(wrap("      note: ", "      ", n))
 		}

@@ -13,6 +13,7 @@ type told []string
 
 func (*told) Event(evidence.Event) {}
 func (*told) ESP(evidence.Traffic) {}
+func (*told) IKE(evidence.IKE)     {}
 func (w *told) Counter(c evidence.Counter) {
 	*w = append(*w, fmt.Sprintf("%s counter %d %s %d at %d", c.Device, c.Row, c.Name, c.Packets, c.Line))
 }

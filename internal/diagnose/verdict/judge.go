@@ -27,7 +27,8 @@ type Judged struct {
 	Outage      time.Duration // estimate: from the first sighting to the end of it, or to the last sighting
 	Ended       string        // by what; "not seen" where nothing tells
 	EndedAt     time.Time
-	Cause       string // D-code or unknown
+	EndedSure   Confidence // Possible where only a capture points to it; else Unknown: how sure is not said
+	Cause       string     // D-code or unknown
 	Confidence  Confidence
 	Others      []Candidate // causes that fit as well
 	Why         []string    // sentences, each true by itself
@@ -91,6 +92,7 @@ func (t *Tracker) judge(f *track, k Known, now time.Time) Judged {
 	swapped(&j, s)
 	corroborate(&j, s, k)
 	t.end(&j, s, now)
+	t.renewed(&j)
 	causes(&j, s, k)
 	if j.Verdict == Transient && j.Sure != Certain {
 		t.silence(&j, f, now)

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type Tracker struct {
 	flows   map[evidence.Flow]*track
 	context context
 	traffic map[evidence.Flow]evidence.Traffic
+	ike     map[[2]netip.Addr][]evidence.IKE // that began in captures, by initiator and responder
 	counts  map[evidence.Kind]uint64
 	samples map[evidence.Kind]evidence.Quote
 	latest  map[string]*track    // by device, for counts that follow a line
@@ -42,7 +44,7 @@ func New(limit int) *Tracker {
 	if limit <= 0 {
 		limit = MaxFlows
 	}
-	return &Tracker{flows: map[evidence.Flow]*track{}, traffic: map[evidence.Flow]evidence.Traffic{}, counts: map[evidence.Kind]uint64{},
+	return &Tracker{flows: map[evidence.Flow]*track{}, traffic: map[evidence.Flow]evidence.Traffic{}, ike: map[[2]netip.Addr][]evidence.IKE{}, counts: map[evidence.Kind]uint64{},
 		samples: map[evidence.Kind]evidence.Quote{}, latest: map[string]*track{}, covered: map[string]time.Time{},
 		context: newContext(), scans: scans{}, limit: limit}
 }
@@ -110,6 +112,14 @@ func (t *Tracker) Event(e evidence.Event) {
 func (t *Tracker) ESP(p evidence.Traffic) {
 	if len(t.traffic) < t.limit {
 		t.traffic[p.Flow] = p
+	}
+}
+
+// IKE takes an IKE SA of a packet capture.
+func (t *Tracker) IKE(i evidence.IKE) {
+	pair := [2]netip.Addr{i.Initiator, i.Responder}
+	if i.New() && len(t.ike) < maxDevices && len(t.ike[pair]) < perSubject {
+		t.ike[pair] = append(t.ike[pair], i)
 	}
 }
 
