@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -96,35 +95,42 @@ func parseForget(p *parser, w *words) action {
 		if s.gw == nil {
 			return errDown
 		}
-		if err := st.betweenPackets(ctx, st.partner(s).addr(), s.addr()); err != nil {
+		release, err := st.betweenPackets(ctx, st.partner(s), s)
+		if err != nil {
 			return err
 		}
+		left := st.eyes.spis(s.addr())
 		now := time.Now()
 		lost := s.books.lose(now)
+		release()
 		if len(lost) == 0 {
 			st.tell("fault", name, "has no child SA left to lose")
 			return nil // a twin may have come to that
 		}
-		s.outages = append(s.outages, outage{crashed: now, restarted: now, lost: lost})
+		s.outages = append(s.outages, outage{crashed: now, restarted: now, lost: lost, left: left})
 		st.hunt(s, lost)
 		st.tell("fault", name, fmt.Sprintf("loses %d child SA in its data plane; its IKE has not noticed, and nobody is told", len(lost)))
 		return nil
 	}
 }
 
-// betweenPackets waits for a moment at which no packet is at the door: what came is through, and the next is not there yet.
-func (st *stage) betweenPackets(ctx context.Context, from, to netip.Addr) error {
-	const least, most = 3 * time.Millisecond, 5 * time.Millisecond
+// betweenPackets waits for a moment at which no packet is at the door: the last that came is through, and the next is kept
+// from coming until release is called.
+func (st *stage) betweenPackets(ctx context.Context, from, to *site) (release func(), err error) {
+	const most = 5 * time.Millisecond
+	f := st.flow(from, to)
 	for end := time.Now().Add(time.Second); time.Now().Before(end); {
-		last, ok := st.eyes.latest(sawESP, from, to)
-		if ago := time.Since(last.at); ok && ago >= least && ago <= most {
-			return nil
+		release = st.net.Hold()
+		last, ok := st.eyes.latest(sawESP, from.addr(), to.addr())
+		if ok && time.Since(last.at) <= most && f.deliveredAfter(last.at) {
+			return release, nil
 		}
+		release()
 		if err := pause(ctx, time.Millisecond/2); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil // packets come too fast, or not at all
+	return st.net.Hold(), nil // packets come too fast, or not at all
 }
 
 func parseInstalls(p *parser, w *words) action {

@@ -175,10 +175,10 @@ func parseHealed(p *parser, w *words) judgement {
 			return fails("no packet on a lost SPI reached %s", name)
 		case !m.healed():
 			return fails("no packet came through after the first on a lost SPI")
+		case m.dark() > bound: // where a machine stands still, more exchanges end meanwhile
+			return late("%s, at most %s, with %d round trips", milliseconds(m.dark()), milliseconds(bound), m.exchanges)
 		case m.exchanges > trips:
 			return fails("%d round trips, at most %d", m.exchanges, trips)
-		case m.dark() > bound:
-			return late("%s, at most %s", milliseconds(m.dark()), milliseconds(bound))
 		}
 		return holds("%s of at most %s, %d round trips", milliseconds(m.dark()), milliseconds(bound), m.exchanges)
 	})

@@ -101,6 +101,13 @@ func (f *flow) take(pkt []byte, at time.Time) bool {
 	return true
 }
 
+// deliveredAfter says that a packet came out after that time.
+func (f *flow) deliveredAfter(t time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.got) > 0 && f.got[len(f.got)-1].at.After(t)
+}
+
 // latest is how late a packet was sent at the worst since that time.
 func (f *flow) latest(since time.Time) time.Duration {
 	f.mu.Lock()

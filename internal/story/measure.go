@@ -47,7 +47,7 @@ func (st *stage) measure(s *site) measured {
 		}
 	}
 	m.offered = out.sentSince(o.restarted)
-	sent := st.eyes.departures(sawESP, s.addr(), m.partner.addr(), o.restarted)
+	sent := where(st.eyes.departures(sawESP, s.addr(), m.partner.addr(), o.restarted), func(x *sighting) bool { return !o.left[x.spi] })
 	if m.sent = len(sent); m.sent > 0 {
 		m.spoke = sent[0].at
 	}

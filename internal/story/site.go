@@ -42,6 +42,7 @@ type site struct {
 type outage struct {
 	crashed, restarted time.Time
 	lost               map[uint32]bool // SPIs on which ESP had come before the crash
+	left               map[uint32]bool // SPIs on which it had sent; nil: not kept
 }
 
 func newSite(st *stage, c *cast, dir string) *site {

@@ -46,20 +46,33 @@ func (r *messageRule) fits(s *sighting) bool {
 	return s.fits(sawIKE, r.a, r.b) || r.between && s.fits(sawIKE, r.b, r.a)
 }
 
-// weather is bad luck with a seed: the same datagrams in the same order have the same.
+// weather is bad luck with a seed. IKE and ESP of each sender have their own, so that the n-th message of each fares the
+// same each time, however many packets went before it.
 type weather struct {
-	luck          *rand.Rand
+	seed          uint64
+	luck          map[sender]*rand.Rand
 	lose, reorder int // of a hundred datagrams
+}
+
+type sender struct {
+	from netip.Addr
+	kind kind
 }
 
 // reorderBy is up to how much a datagram is held up so that later ones overtake it: at 200 packets a second up to sixteen.
 const reorderBy = 80 * time.Millisecond
 
-func (w *weather) fate() relay.Fate {
-	var f relay.Fate
-	f.Lost = w.luck.IntN(100) < w.lose
-	if w.luck.IntN(100) < w.reorder {
-		f.Extra = time.Duration(w.luck.Int64N(int64(reorderBy)))
+func (w *weather) fate(s *sighting) relay.Fate {
+	by := sender{s.src.Addr(), s.kind}
+	luck := w.luck[by]
+	if luck == nil {
+		luck = rand.New(rand.NewPCG(w.seed, sumOf(append(by.from.AsSlice(), byte(by.kind)))))
+		w.luck[by] = luck
+	}
+	f := relay.Fate{Lost: luck.IntN(100) < w.lose}
+	late, extra := luck.IntN(100) < w.reorder, luck.Int64N(int64(reorderBy)) // both drawn each time
+	if late {
+		f.Extra = time.Duration(extra)
 	}
 	return f
 }
@@ -78,7 +91,7 @@ func (u *upsets) fate(s *sighting) relay.Fate {
 		}
 	}
 	if u.weather != nil {
-		return u.weather.fate()
+		return u.weather.fate(s)
 	}
 	return relay.Fate{}
 }
@@ -175,7 +188,7 @@ func parseWeather(_ *parser, w *words) action {
 	w.literal("reorder")
 	reorder := w.count("how many of a hundred", 0, 100)
 	return func(_ context.Context, st *stage) error {
-		st.upsets.set(&weather{rand.New(rand.NewPCG(uint64(seed), 0)), lose, reorder})
+		st.upsets.set(&weather{uint64(seed), map[sender]*rand.Rand{}, lose, reorder})
 		st.tell("fault", "net", fmt.Sprintf("of a hundred datagrams %d get lost and %d come up to %v late", lose, reorder, reorderBy))
 		return nil
 	}

@@ -179,6 +179,15 @@ func (w *witness) all(k kind, from netip.Addr) []sighting {
 	return where(w.entered, func(s *sighting) bool { return s.kind == k && s.src.Addr() == from })
 }
 
+// spis is the set of SPIs on which an address has sent.
+func (w *witness) spis(from netip.Addr) map[uint32]bool {
+	out := map[uint32]bool{}
+	for _, s := range w.all(sawESP, from) {
+		out[s.spi] = true
+	}
+	return out
+}
+
 // esp lists all ESP that was sent to an address so far.
 func (w *witness) esp(to netip.Addr) []sighting {
 	w.mu.Lock()

@@ -32,6 +32,12 @@ func (n *Network) fate(pkt Packet) Fate {
 	return Fate{}
 }
 
+// Hold keeps every datagram from arriving until release is called.
+func (n *Network) Hold() (release func()) {
+	n.gate.Lock()
+	return n.gate.Unlock
+}
+
 // queued is a datagram under way.
 type queued struct {
 	due time.Time
@@ -83,7 +89,9 @@ func (n *Network) Run(ctx context.Context) {
 		case <-next:
 			q := heap.Pop(&all).(queued)
 			n.late.Store(max(n.late.Load(), int64(time.Since(q.due)))) // Run alone writes, but for the reset
+			n.gate.Lock()
 			n.deliver(q.pkt)
+			n.gate.Unlock()
 		}
 	}
 }

@@ -42,6 +42,23 @@ func TestTheRuleLosesHoldsUpAndCopies(t *testing.T) {
 	}
 }
 
+func TestNothingArrivesWhileHeld(t *testing.T) {
+	n := running(t, 0)
+	a, b := attach(t, n, siteA), attach(t, n, siteB)
+	release := n.Hold()
+	if err := a.Send(siteB, []byte("held")); err != nil {
+		t.Fatal(err)
+	}
+	b.mine.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	if _, _, err := b.Recv(make([]byte, 10)); err == nil {
+		t.Error("arrived while held")
+	}
+	release()
+	if got, _ := recv(t, b); got != "held" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestANATHidesAnAddressAndForgetsItsMappings(t *testing.T) {
 	n := running(t, time.Millisecond)
 	outside := netip.MustParseAddr("192.0.2.101")

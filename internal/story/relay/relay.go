@@ -43,6 +43,7 @@ type Network struct {
 	ports map[netip.AddrPort]*Port // guarded by mu: by documentation address
 	nats  map[netip.Addr]*nat      // guarded by mu: by the address behind it
 
+	gate      sync.Mutex // held while a datagram arrives, and between Hold and its release
 	queue     chan queued
 	dropped   atomic.Uint64 // by the rule
 	overflow  atomic.Uint64 // queue full
