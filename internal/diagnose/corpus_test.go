@@ -192,6 +192,8 @@ func checkRest(t *testing.T, r *Result, w []string) {
 		ok, got = strconv.FormatUint(last.Least, 10) == w[1], fmt.Sprint(last.Least)
 	case "sure":
 		ok, got = last.Sure.String() == w[1], last.Sure.String()
+	case "confidence":
+		ok, got = last.Confidence.String() == w[1], last.Confidence.String()
 	case "recovery":
 		ok = false
 		for _, c := range r.Configs {

@@ -202,7 +202,12 @@ func lostState(j *Judged, s scene) []Candidate {
 		return []Candidate{{Code: l.code, Sure: Certain, Why: fmt.Sprintf("%s had this SPI, and %s %s before the packet", s.f.device, l.what, plain(since)),
 			Quotes: []evidence.Quote{installed.Quote, last.Quote}}}
 	}
-	return []Candidate{candidate(l.code, Likely, last, "%s %s %s before, and no SA with %v came up in between", s.f.device, l.what, plain(since), j.Src)}
+	up := s.reportsUps(last)
+	if up == nil {
+		return []Candidate{candidate(l.code, Possible, last, "%s %s %s before; that no SA with %v came up in between cannot be told: nothing shows that it logs that", s.f.device, l.what, plain(since), j.Src)}
+	}
+	return []Candidate{{Code: l.code, Sure: Likely, Why: fmt.Sprintf("%s %s %s before, and no SA with %v came up in between, which it logs", s.f.device, l.what, plain(since), j.Src),
+		Quotes: []evidence.Quote{last.Quote, up.Quote}}}
 }
 
 // newer reports that e is not older than last. Both are known to be before the same sighting.

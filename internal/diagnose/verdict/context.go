@@ -18,16 +18,20 @@ type context struct {
 	bySPI    map[uint32][]*evidence.Event
 	byPeer   map[netip.Addr][]*evidence.Event
 	byDevice map[string][]*evidence.Event
-	nameless []*evidence.Event // of strongSwan and libreswan: the connection is named, the peer is not
+	ups      map[string]*evidence.Event // by device: the newest line that says that an SA, of whomever, came up
+	nameless []*evidence.Event          // of strongSwan and libreswan: the connection is named, the peer is not
 	kept     int
 	lost     uint64
 }
 
 func newContext() context {
-	return context{bySPI: map[uint32][]*evidence.Event{}, byPeer: map[netip.Addr][]*evidence.Event{}, byDevice: map[string][]*evidence.Event{}}
+	return context{bySPI: map[uint32][]*evidence.Event{}, byPeer: map[netip.Addr][]*evidence.Event{}, byDevice: map[string][]*evidence.Event{}, ups: map[string]*evidence.Event{}}
 }
 
 func (c *context) add(e evidence.Event) {
+	if cameUp(e.Kind) && (c.ups[e.Device] != nil || len(c.ups) < maxDevices) {
+		c.ups[e.Device] = &e
+	}
 	if c.kept >= maxEvents {
 		c.lost++
 		return
@@ -120,11 +124,29 @@ func (s scene) behind(e *evidence.Event) (time.Duration, bool) {
 	return evidence.Since(s.f.last.event(), e)
 }
 
+func cameUp(k evidence.Kind) bool {
+	return k == evidence.ChildUp || k == evidence.Installed || k == evidence.Healed
+}
+
+// reportsUps is a line that shows that the device logs SAs that come up; nil: nothing shows it, and that no such line
+// stands behind a loss proves nothing. IOS logs them only with `crypto logging session` or debugs. Debugs end with a
+// restart, so only what was logged after that counts then.
+func (s scene) reportsUps(loss *evidence.Event) *evidence.Event {
+	up := s.c.ups[s.f.device]
+	if up == nil {
+		return nil
+	}
+	if after, ok := evidence.Since(loss, up); loss.Kind == evidence.Restart && (!ok || after < 0) {
+		return nil
+	}
+	return up
+}
+
 // upBetween reports that an SA with the sender came up between e and the first sighting: then what e removed is not what
 // the packets were for.
 func (s scene) upBetween(e *evidence.Event) bool {
 	for _, up := range s.atReceiver() {
-		if up.Kind != evidence.ChildUp && up.Kind != evidence.Installed && up.Kind != evidence.Healed {
+		if !cameUp(up.Kind) {
 			continue
 		}
 		after, ok := evidence.Since(e, up)
