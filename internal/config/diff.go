@@ -103,14 +103,17 @@ func namelessSets(ts []policy.TransformSet) []policy.TransformSet {
 	return out
 }
 
+// compare names what differs. One of them says less where the tunnel has no protection, which is shut down then.
 func compare(name string, before, after []fact) Change {
 	c := Change{Tunnel: name}
-	for i, f := range after {
-		if i < len(before) && reflect.DeepEqual(before[i].value, f.value) {
-			continue
+	for i := range min(len(before), len(after)) {
+		if !reflect.DeepEqual(before[i].value, after[i].value) {
+			c.What = append(c.What, after[i].what)
+			c.SAs = c.SAs || after[i].sas
 		}
-		c.What = append(c.What, f.what)
-		c.SAs = c.SAs || f.sas
+	}
+	if len(before) != len(after) {
+		c.What, c.SAs = append(c.What, "tunnel protection"), true
 	}
 	return c
 }

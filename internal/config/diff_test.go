@@ -51,3 +51,21 @@ func TestDiffNamesWhatAReloadWouldDo(t *testing.T) {
 		t.Errorf("first: %+v", d)
 	}
 }
+
+// The text of a tunnel always names its protection; a policy that is made without text may have a tunnel that is shut down
+// and has none.
+func TestProtectionThatComesOrGoesIsAChange(t *testing.T) {
+	const source = " tunnel source wan0\n"
+	with, ds := Load("with", edited(t, source, source+" shutdown\n"))
+	if with == nil || len(with.Peers) != 1 {
+		t.Fatal(ds)
+	}
+	without := *with
+	without.Peers = nil
+	want := Difference{Changed: []Change{{"Tunnel0", []string{"tunnel protection"}, true}}}
+	for name, got := range map[string]Difference{"goes": Diff(with, &without), "comes": Diff(&without, with)} {
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
