@@ -158,7 +158,9 @@ echo "lockstep does not take commands: see $dir/lockstep.log"; exit 1
 END
 command_file kill-lockstep <<END
 #!/bin/sh
-kill -9 "\$(cat $dir/lockstep.pid)"
+pid=\$(cat $dir/lockstep.pid)
+kill -9 \$pid
+for try in \$(seq 100); do readlink /proc/\$pid/exe >/dev/null 2>&1 || break; sleep 0.02; done # its ports are free then
 END
 command_file start-strongswan <<END
 #!/bin/sh
