@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,36 @@ func TestAnASAHasNoSuchCommand(t *testing.T) {
 	e := c.Entries()
 	if len(e) != 1 || e[0].Recovery != "n/a" || e[0].Peer != "203.0.113.5" || !strings.Contains(e[0].Why, "ASA has no") {
 		t.Errorf("%+v", e)
+	}
+}
+
+// TestACommandOfIKEv1IsNoFaultOfAnIKEv2Spoke: what IKEv2 does is said instead, and nobody is told to type the command.
+func TestACommandOfIKEv1IsNoFaultOfAnIKEv2Spoke(t *testing.T) {
+	const v2 = "crypto ipsec profile P\n set transform-set TS\n set ikev2-profile V2\ninterface Tunnel1\n tunnel mode ipsec ipv4\n tunnel destination 203.0.113.5\n tunnel protection ipsec profile P\n"
+	const v1 = "crypto map M 10 ipsec-isakmp\n set peer 203.0.113.6\ninterface Gi0/0\n ip address 192.0.2.2 255.255.255.0\n crypto map M\n"
+	const on = "crypto isakmp invalid-spi-recovery\n"
+	for _, c := range []struct{ text, want string }{
+		{v2, "note recovery-ikev2"}, {v2 + on, "note recovery-ikev2"}, {v1, "warning recovery-off"}, {v1 + v2, "warning recovery-off"}, {v1 + v2 + on, "note recovery-on"},
+	} {
+		got := ""
+		for _, f := range Read("x", c.text).Findings() {
+			if strings.HasPrefix(f.Code, "recovery-") {
+				got += f.Severity + " " + f.Code
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.text, got, c.want)
+		}
+	}
+	from := func(src string) verdict.Judged {
+		return verdict.Judged{Verdict: verdict.Persistent, Device: "x", Evidence: []evidence.Quote{{Text: "line"}}, Flow: evidence.Flow{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr("192.0.2.2"), SPI: 4096}}
+	}
+	both := []*Config{Read("x", v1+v2)}
+	for src, want := range map[string]bool{"203.0.113.5": false, "203.0.113.6": true} {
+		told := slices.ContainsFunc(Next(from(src), both), func(s Step) bool { return s.Command == "crypto isakmp invalid-spi-recovery" })
+		if told != want {
+			t.Errorf("%s: told %t, want %t", src, told, want)
+		}
 	}
 }
 

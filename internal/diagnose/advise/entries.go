@@ -173,6 +173,8 @@ func (c *Config) finish(e *Entry) {
 	switch {
 	case c.ASA && e.Recovery == "yes":
 		e.Recovery, e.Why = "n/a", e.Why+"; ASA has no invalid-SPI recovery command, it sends INVALID_SPI or a Delete over an IKE SA that it has"
+	case e.Recovery == "yes" && c.recovery == nil && e.IKEv2:
+		e.Why += "; the command, which is one of IKEv1, is off here, and what it does for IKEv2 is not documented"
 	case e.Recovery == "yes" && c.recovery == nil:
 		e.Why += "; the command is off here, so it does not work yet"
 	case e.Recovery == "no" && c.recovery != nil:

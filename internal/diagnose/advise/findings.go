@@ -11,6 +11,11 @@ import (
 	"lockstep/internal/diagnose/verdict"
 )
 
+// ikev2Recovery is what is known of unknown SPIs under IKEv2 alone (RFC 7296 §1.5, §2.4, §2.21.4).
+const ikev2Recovery = "the command is one of IKEv1, IKEv2 has none of its own, and what it does for IKEv2 is not documented. " +
+	"IKEv2 by itself: over an IKE SA that is there the sender gets a Delete or INVALID_SPI; without one it gets at most an INVALID_SPI that it must not trust, " +
+	"and should take as a hint to probe its peer. What surely notices is DPD at the sender (crypto ikev2 dpd); INITIAL_CONTACT of the new IKE SA then removes the old SAs"
+
 // Findings says what one configuration lacks.
 func (c *Config) Findings() []Finding {
 	var out []Finding
@@ -19,8 +24,13 @@ func (c *Config) Findings() []Finding {
 	}
 	entries := c.Entries()
 	helped := slices.ContainsFunc(entries, func(e Entry) bool { return e.Recovery == "yes" })
+	ikev1 := slices.ContainsFunc(entries, func(e Entry) bool { return e.Recovery == "yes" && !e.IKEv2 })
 	switch {
 	case c.ASA:
+	case c.recovery != nil && helped && !ikev1:
+		add("note", "recovery-ikev2", "crypto isakmp invalid-spi-recovery is on, and every entry that it is meant for is of IKEv2: "+ikev2Recovery, c.recovery.quote(c.File))
+	case helped && !ikev1:
+		add("note", "recovery-ikev2", "crypto isakmp invalid-spi-recovery is off, and every entry that it is meant for is of IKEv2: "+ikev2Recovery)
 	case c.recovery != nil && helped:
 		add("note", "recovery-on", "crypto isakmp invalid-spi-recovery is on", c.recovery.quote(c.File))
 	case c.recovery != nil && len(entries) > 0:

@@ -79,14 +79,14 @@ func look(j verdict.Judged) []Step {
 		{there, "show crypto ipsec sa peer " + j.Dst.String() + " | include current outbound", "does it still send on " + spi + "?"}}
 }
 
-// switchOn is what would let the receiver heal this by itself.
+// switchOn is what would let the receiver heal this by itself. For IKEv2 there is no such command.
 func (c *Config) switchOn(j verdict.Judged) []Step {
 	if c.ASA {
 		return nil
 	}
 	for _, e := range c.Entries() {
 		for _, p := range e.Peers {
-			if p == j.Src && e.Recovery == "yes" && c.recovery == nil {
+			if p == j.Src && e.Recovery == "yes" && !e.IKEv2 && c.recovery == nil {
 				return []Step{{c.name(), "crypto isakmp invalid-spi-recovery", "configuration: lets it begin IKE with " + j.Src.String() + " (" + e.Name + ", " + e.Type + ") when it has no IKE SA"}}
 			}
 		}
