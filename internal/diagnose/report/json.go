@@ -1,6 +1,8 @@
 package report
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,9 +16,8 @@ import (
 	"lockstep/internal/diagnose/verdict"
 )
 
-// The schema: docs/diagnose.md. Arrays are never null.
+// The schema: docs/diagnose.md. Arrays are never null. Before these keys stands flows, an array of flow.
 type document struct {
-	Flows    []flow    `json:"flows"`
 	Counters []counter `json:"counters"`
 	Configs  []config  `json:"configs"`
 	Findings []finding `json:"findings"`
@@ -156,19 +157,45 @@ type skip struct {
 	First quote  `json:"first"`
 }
 
-// JSON writes r as one object.
+// JSON writes r as one object. Flows are made, written and dropped one by one: 100,000 of them at once would be most of the
+// memory of a run.
 func JSON(w io.Writer, r *diagnose.Result) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(documentOf(r))
+	out := bufio.NewWriterSize(w, 64<<10)
+	out.WriteString("{\n  \"flows\": [") // errors stick, and Flush reports them
+	var one bytes.Buffer
+	for i, j := range r.Flows {
+		one.Reset()
+		if err := encode(&one, "    ", flowOf(j)); err != nil {
+			return err
+		}
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.WriteString("\n    ")
+		out.Write(bytes.TrimSuffix(one.Bytes(), []byte("\n")))
+	}
+	if len(r.Flows) > 0 {
+		out.WriteString("\n  ")
+	}
+	out.WriteString("],")
+	one.Reset()
+	if err := encode(&one, "", documentOf(r)); err != nil {
+		return err
+	}
+	out.Write(bytes.TrimPrefix(one.Bytes(), []byte("{")))
+	return out.Flush()
 }
 
+func encode(w io.Writer, prefix string, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent(prefix, "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// documentOf is all but the flows.
 func documentOf(r *diagnose.Result) document {
-	d := document{Flows: []flow{}, Counters: []counter{}, Configs: []config{}, Findings: findings(r.Findings), Traffic: []carried{}, IKE: []ikeSA{}, Next: []step{}, Applet: append([]string{}, r.Applet...), Inputs: []input{}, Errors: []string{}}
-	for _, j := range r.Flows {
-		d.Flows = append(d.Flows, flowOf(j))
-	}
+	d := document{Counters: []counter{}, Configs: []config{}, Findings: findings(r.Findings), Traffic: []carried{}, IKE: []ikeSA{}, Next: []step{}, Applet: append([]string{}, r.Applet...), Inputs: []input{}, Errors: []string{}}
 	for _, c := range r.Counters {
 		row := counter{File: c.File, Line: c.Line, Device: c.Device, Table: c.Table, Row: c.Row, Name: c.Name, Packets: c.Packets, Meaning: c.Meaning}
 		if c.Two {
