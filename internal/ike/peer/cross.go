@@ -136,16 +136,35 @@ func (p *Peer) decide() {
 }
 
 // concede gives up our own IKE SA that won a crossing, where the peer has kept its own all the same: two would be rekeyed for
-// ever. The peer's may not be touched (protocol.md D10).
+// ever. The peer's may not be touched (protocol.md D10). It is asked first: the INITIAL_CONTACT that we said before its call
+// arrived has made some peers forget it.
 func (p *Peer) concede(ours *session) {
 	ours.concedeAt = time.Time{}
-	for _, theirs := range p.sessions {
-		if theirs.live() && theirs.childUp && slices.Contains(p.crossings(theirs), ours) {
-			ours.leaving = true
-			p.tell(ours, ike.VerbClearIKE, sa.TombCollisionLoser, "crossing calls, and the peer keeps its own")
+	theirs := p.kept(ours)
+	if theirs == nil {
+		return
+	}
+	p.ask(theirs, p.mine(ike.Command{Verb: ike.VerbLiveness, Why: "crossing calls"}, func(o ike.Outcome) {
+		if o.Result != ike.OK {
 			return
 		}
+		p.later(func() {
+			if ours.live() && !ours.leaving && p.kept(ours) != nil {
+				ours.leaving = true
+				p.tell(ours, ike.VerbClearIKE, sa.TombCollisionLoser, "crossing calls, and the peer keeps its own")
+			}
+		})
+	}))
+}
+
+// kept is the peer's own IKE SA beside ours of a crossing; nil if there is none.
+func (p *Peer) kept(ours *session) *session {
+	for _, theirs := range p.sessions {
+		if theirs.live() && theirs.childUp && slices.Contains(p.crossings(theirs), ours) {
+			return theirs
+		}
 	}
+	return nil
 }
 
 func (p *Peer) prove(s *session) {

@@ -207,6 +207,19 @@ func TestAPeerThatKeepsWhatLostIsGivenWayTo(t *testing.T) {
 	}
 }
 
+// strongSwan forgets its own call when our INITIAL_CONTACT comes after it: then there is nothing to give way to.
+func TestOursStaysWhereThePeerHasForgottenItsOwn(t *testing.T) {
+	l, ours, theirs := bothUp(t, 50)
+	theirs.react = func(ike.Input) []ike.Effect { return nil }
+	l.child(ours, 0x2001)
+	l.child(theirs, 0x2002)
+	l.makes(ours, ike.Notice{Kind: ike.FirstInboundOK})
+	l.pass(10 * concede)
+	if l.saw("i0<clear") || !l.saw("r1<liveness") {
+		t.Errorf("trace %v", l.trace)
+	}
+}
+
 func TestAPeerThatDeletesWhatLostIsNotGivenWayTo(t *testing.T) {
 	l, ours, theirs := bothUp(t, 50)
 	l.child(ours, 0x2001)
