@@ -49,12 +49,13 @@ func TestTwoThatStartAtOnceSoonHaveOneIKESAAndOneChild(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNetwork(t)
 				dice := rand.New(rand.NewPCG(seed, 5))
+				pause := time.Duration(dice.IntN(300)) * time.Millisecond // drawn before the engines draw, too
 				n.delay = func(*gateway, isakmp.Header) time.Duration { return time.Duration(dice.IntN(150)) * time.Millisecond }
 				n.lose = func(*gateway, isakmp.Header) bool { return time.Since(n.began) < badFor && dice.Float64() < c.loss }
 				a := n.gateway("a", configOf(peerOf(0, addrA, addrB)), addrA, nil)
 				b := n.gateway("b", configOf(peerOf(0, addrB, addrA)), addrB, nil)
 				a.e.Start()
-				time.Sleep(time.Duration(dice.IntN(300)) * time.Millisecond)
+				time.Sleep(pause)
 				b.e.Start()
 				if since := n.agreedSince(a, b, 2*time.Minute); since > c.by {
 					t.Errorf("loss %.1f, seed %d: agreed only after %v", c.loss, seed, since)
@@ -117,6 +118,7 @@ func TestARestartedPeerWithoutInitialContactIsSentToOnItsNewestChild(t *testing.
 	for name, before := range map[string]func(n *network, a *gateway){
 		"out of the blue": func(*network, *gateway) {},
 		"amid a rekey of its own": func(n *network, a *gateway) {
+			synctest.Wait()
 			n.lose = func(from *gateway, h isakmp.Header) bool { return from != a } // the answer does not reach it
 			a.do(ike.Command{Verb: ike.VerbRekeyChild})
 			time.Sleep(oneWay + slack)
@@ -129,6 +131,7 @@ func TestARestartedPeerWithoutInitialContactIsSentToOnItsNewestChild(t *testing.
 			time.Sleep(time.Minute)
 			before(n, a)
 			a.e.Kill()
+			synctest.Wait()
 			n.lose = nil
 			a = n.gateway("a'", configOf(peerOf(0, addrA, addrB)), addrA, func(o *Options) { o.Restored = true })
 			a.e.Start()
