@@ -39,7 +39,7 @@ var (
 		"Traffic of the peer arrives on a good SA again. Milliseconds run from the first packet on the lost SPI.",
 		"If it recurs, look for the cause: recovery does not remove it."}
 	recoveryGaveUp = Entry{"CRYPTO", Error, "RECOVERY_GAVEUP", Unlimited,
-		"Recovery has no further step for this peer, or its budget is used up.", "Look at the peer; clear crypto sa peer starts anew."}
+		"Recovery has no further step for this peer or for the SPI in the text, or its budget is used up.", "Look at the peer; clear crypto sa peer starts anew."}
 	recoveryRecurring = Entry{"CRYPTO", Error, "RECOVERY_RECURRING", Unlimited,
 		"One peer had to be healed three times in 24 hours, or twice of the same cause: recovery masks a cause that stays.",
 		"Look at what the text names, at both ends; show crypto recovery trend has the healings by hour and day with their causes."}
