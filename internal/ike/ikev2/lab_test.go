@@ -269,7 +269,9 @@ func (s *side) perform(e ike.Effect) {
 		s.drops[e.Why]++
 		s.lab.logf("%s drops: reason %d", s.name, e.Why)
 	case ike.Report:
-		s.events = append(s.events, e.Event)
+		if s.lab.story == nil || !strings.Contains(e.Event.Text, "\n") { // a diagram has the messages
+			s.events = append(s.events, e.Event)
+		}
 		if e.Event.Mnemonic != "" {
 			s.lab.logf("%s: %%%s: %s", s.name, e.Event.Mnemonic, e.Event.Text)
 		} else if !strings.Contains(e.Event.Text, "\n") {
