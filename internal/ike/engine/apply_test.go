@@ -172,6 +172,7 @@ func TestAReloadOfLifetimesKeepsTheSAsAndCountsFromTheNextOnes(t *testing.T) {
 			t.Errorf("%d liveness checks in the minute after dpd 10 2 periodic", got)
 		}
 		time.Sleep(59 * time.Minute) // the old lifetime is over: the child was rekeyed, under the new one
+		n.behindRekeys(a, b)
 		n.wantAgreement(a, b, 1, 1)
 		child := a.table.Snapshot()[0].Child
 		if child.In == before.In {
