@@ -100,6 +100,7 @@ func TestAPeerThatWantsAuthenticationHourlyGetsIt(t *testing.T) {
 				}
 			}
 		}
+		n.behindRekeys(a, b)
 		n.wantAgreement(a, b, 1, 1)
 		if calls = a.count("IKE_SA_INIT request"); calls < 11 || calls > 13 {
 			t.Errorf("called %d times in ten hours", calls)
